@@ -1,0 +1,224 @@
+"""A bundle: one version of the model on disk, checked before anything runs it.
+
+A bundle is a folder with the model of record (``model.keras``), usually its LiteRT twin (``model.tflite``),
+and ``bundle.json``, which names the labels, the input, the calibration and the SHA-256 of both. A bare
+``.keras`` file is
+accepted too: it brings none of that, so what it needs is assumed, and said in the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import triage.settings
+from triage.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SCHEMA: Final = 1
+KERAS_FILE: Final = "model.keras"
+LITERT_FILE: Final = "model.tflite"
+BUNDLE_FILE: Final = "bundle.json"
+ACTIVE_FILE: Final = "ACTIVE"
+
+DEFAULT_LABELS: Final = (
+    "Avulsion fracture",
+    "Comminuted fracture",
+    "Fracture dislocation",
+    "Greenstick fracture",
+    "Hairline fracture",
+    "Impacted fracture",
+    "Longitudinal fracture",
+    "Oblique fracture",
+    "Pathological fracture",
+    "Spiral fracture",
+)
+"""The ten fracture types in alphabetical order, which is the order a folder-trained Keras model has."""
+
+DEFAULT_THRESHOLDS: Final = MappingProxyType({"low_confidence": 0.5, "margin": 0.1})
+"""For a bare ``.keras`` file, which brings none: see `Bundle.thresholds`."""
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class BundleError(Exception):
+    """A bundle that cannot be used; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model version that was found complete and unaltered.
+
+    Attributes:
+        path: the bundle folder, or the bare ``.keras`` file.
+        version: the name predictions are stored under; unique per trained model.
+        labels: fracture types in the order of the model's outputs.
+        input_side: the model takes (n, side, side) grey pictures, 0..255.
+        temperature: what the logits are divided by (Guo et al. 2017). It is applied inside the saved model.
+        thresholds: ``low_confidence``: a confidence below it wants a human; ``margin``: so does a lead over
+            the second label below it. Both are probabilities.
+        conformal_quantile: LAC score quantile (Sadinle et al. 2019); None if the model has none.
+        keras_path: the model of record.
+        litert_path: its LiteRT twin, or None.
+        digests: file name -> SHA-256 (hex), as checked.
+        metrics: figures on the hold-out, as written by training; empty for a bare file.
+        details: all of ``bundle.json``; empty for a bare file.
+    """
+
+    path: Path
+    version: str
+    labels: tuple[str, ...]
+    input_side: int
+    temperature: float
+    thresholds: dict[str, float]
+    conformal_quantile: float | None
+    keras_path: Path
+    litert_path: Path | None
+    digests: dict[str, str]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+def find_bundle(settings: Settings) -> Path:
+    """Where the model to use lies: the pinned one if ``TRIAGE_MODEL`` is set, else the active one.
+
+    Raises:
+        BundleError: nothing is there.
+    """
+    if settings.model is not None:
+        pinned = settings.model.expanduser().absolute()
+        if not pinned.exists():
+            raise BundleError(
+                f"TRIAGE_MODEL names {pinned}, and nothing is there. "
+                "Set it to a bundle folder or a .keras file, or unset it."
+            )
+        return pinned
+    bundles = triage.settings.BUNDLES_DIR
+    try:
+        version = (bundles / ACTIVE_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"No model is active: {bundles / ACTIVE_FILE} cannot be read. "
+            "Train one with `python -m training.run --data DIR --install`, or set TRIAGE_MODEL."
+        ) from error
+    if not _VERSION.fullmatch(version):
+        raise BundleError(
+            f"{bundles / ACTIVE_FILE} must hold the name of one bundle folder beside it, not {version!r}."
+        )
+    if not (bundles / version).is_dir():
+        raise BundleError(
+            f"The active model {version} is not in {bundles}. Put the bundle back, or write the name of one "
+            f"that is there into {ACTIVE_FILE}."
+        )
+    return bundles / version
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Reads and checks a bundle folder or a bare ``.keras`` file. Loads no model.
+
+    Raises:
+        BundleError: it is incomplete, altered, or not a bundle.
+    """
+    if path.is_dir():
+        return _open_folder(path)
+    if path.is_file() and path.suffix == ".keras":
+        return _open_bare(path)
+    if not path.exists():
+        raise BundleError(f"There is no model at {path}.")
+    raise BundleError(f"{path} is neither a bundle folder nor a .keras file.")
+
+
+def _open_folder(path: Path) -> Bundle:
+    file = path / BUNDLE_FILE
+    try:
+        details = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{path} has no {BUNDLE_FILE}, so it is not a bundle.") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file} cannot be read ({error}). Copy the bundle again.") from error
+    if not isinstance(details, dict) or details.get("schema") != SCHEMA:
+        raise BundleError(f"{file} is not of schema {SCHEMA}, the one this program reads. Train the bundle again.")
+    try:
+        bundle = _parse(path, details)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{file} lacks a field or has a wrong one: {error!r}. Copy the bundle again.") from error
+    for name, digest in bundle.digests.items():
+        _check_digest(path / name, digest)
+    return bundle
+
+
+def _parse(path: Path, details: dict[str, Any]) -> Bundle:
+    """Takes ``bundle.json`` apart; a missing or ill-formed field raises what it raises."""
+    digests = {str(name): str(entry["sha256"]) for name, entry in details["files"].items()}
+    if KERAS_FILE not in digests or not set(digests) <= {KERAS_FILE, LITERT_FILE}:
+        raise ValueError(f"files must be {KERAS_FILE} and perhaps {LITERT_FILE}, not {sorted(digests)}")
+    labels = tuple(str(label) for label in details["labels"])
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise ValueError("labels must be two or more, all different")
+    version = str(details["version"])
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"version {version!r} is not a plain name")
+    thresholds = {name: float(details["thresholds"][name]) for name in DEFAULT_THRESHOLDS}
+    quantile = details["conformal"]["quantile"]
+    return Bundle(
+        path=path,
+        version=version,
+        labels=labels,
+        input_side=int(details["input"]["side"]),
+        temperature=float(details["temperature"]),
+        thresholds=thresholds,
+        conformal_quantile=None if quantile is None else float(quantile),
+        keras_path=path / KERAS_FILE,
+        litert_path=path / LITERT_FILE if LITERT_FILE in digests else None,
+        digests=digests,
+        metrics=dict(details["metrics"]),
+        details=details,
+    )
+
+
+def _open_bare(path: Path) -> Bundle:
+    digest = _digest(path)
+    log.warning(
+        "%s is a bare Keras file: it is taken to know the ten default labels in alphabetical order at 224 "
+        "pixels, its confidence is not calibrated, "
+        "and it runs on TensorFlow, which is large and slow to start",
+        path.name,
+    )
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).strip("._-")[:40] or "keras"
+    return Bundle(
+        path=path,
+        version=f"{stem}-{digest[:12]}",
+        labels=DEFAULT_LABELS,
+        input_side=224,
+        temperature=1.0,
+        thresholds=dict(DEFAULT_THRESHOLDS),
+        conformal_quantile=None,
+        keras_path=path,
+        litert_path=None,
+        digests={path.name: digest},
+    )
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise BundleError(f"{file} is missing: the bundle is incomplete. Copy it again.") from error
+    except OSError as error:
+        raise BundleError(f"{file} cannot be read ({error.strerror}). Check its permissions.") from error
+
+
+def _check_digest(file: Path, expected: str) -> None:
+    if _digest(file) != expected:
+        raise BundleError(
+            f"{file} is not the file that training wrote: its SHA-256 differs from {BUNDLE_FILE}. "
+            "It was altered or only half copied. Copy the bundle again."
+        )

@@ -1,0 +1,54 @@
+"""``triage up``: the whole stack in the foreground, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+
+from triage import NOTICE
+from triage.bundle import find_bundle, open_bundle
+from triage.console import stderr
+from triage.logs import configure_logging
+from triage.settings import Settings
+from triage.stack import START_SECONDS, PartMissing, hold_home, port_is_free, prepare_home, specs_for
+from triage.supervisor import StartFailed, Supervisor
+
+log = logging.getLogger("triage")
+
+
+def run_stack(settings: Settings, *, dashboard: bool) -> None:
+    """Start everything, say where it is, keep it running, and stop all of it when asked.
+
+    Raises:
+        AlreadyRunning: another process runs the stack on this home.
+        PartMissing: a part cannot be started.
+        BundleError: there is no usable model.
+    """
+    began = time.monotonic()
+    configure_logging(settings.log_level)
+    (settings.home_dir / "run").mkdir(parents=True, exist_ok=True)
+    with hold_home(settings):
+        prepare_home(settings)
+        version = open_bundle(find_bundle(settings)).version
+        if dashboard and not port_is_free(settings.host, settings.port):
+            raise PartMissing(f"port {settings.port} is in use; name another with --port")
+        specs = specs_for(settings, dashboard=dashboard)
+        supervisor = Supervisor(specs, settings.home_dir / "run" / "pids.json")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: supervisor.request_stop())
+        try:
+            supervisor.start(START_SECONDS, together_after=0 if settings.broker_url else 1)
+            if not supervisor.stopping:
+                stderr.print(f"ready after {time.monotonic() - began:.1f} s, model {version}")
+                stderr.print(f"inbox:     {settings.inbox_dir}")
+                if dashboard:
+                    stderr.print(f"dashboard: http://{settings.host}:{settings.port}")
+                stderr.print(NOTICE)
+            supervisor.keep()
+        except StartFailed as error:
+            raise PartMissing(str(error)) from error
+        finally:
+            stderr.print("stopping")
+            supervisor.stop()
+            stderr.print("stopped; what is queued goes on at the next start")

@@ -1,0 +1,436 @@
+"""Named reads and writes on a session. Whoever calls them owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy.orm import Session, selectinload
+
+from triage.records import (
+    DISCARDED,
+    DONE,
+    PROCESSING,
+    QUARANTINED,
+    QUEUED,
+    STATUSES,
+    AuditEvent,
+    Image,
+    ModelVersion,
+    Prediction,
+    SourceName,
+    Study,
+)
+
+# -- audit ------------------------------------------------------------------------------------------------
+
+
+def record_event(
+    session: Session,
+    event: str,
+    image: Image | None,
+    *,
+    actor: str,
+    at: datetime,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one row to the audit trail, in the transaction that makes the change it tells of."""
+    session.add(AuditEvent(image_id=image and image.id, at=at, actor=actor, event=event, detail=dict(detail or {})))
+
+
+# -- intake -----------------------------------------------------------------------------------------------
+
+
+def image_by_sha256(session: Session, sha256: str) -> Image | None:
+    """The image with these bytes, if they ever came in."""
+    return session.scalar(select(Image).where(Image.sha256 == sha256))
+
+
+def image_by_sop_instance_uid(session: Session, uid: str) -> Image | None:
+    """The image that owns a DICOM SOP Instance UID: the first that came with it and was not refused."""
+    return session.scalar(
+        select(Image)
+        .where(Image.sop_instance_uid == uid, Image.sha256.is_not(None))
+        .where(or_(Image.error_code.is_(None), Image.error_code != "sop_uid_conflict"))
+        .order_by(Image.id)
+        .limit(1)
+    )
+
+
+def unread_image_by_name(session: Session, name: str) -> Image | None:
+    """The quarantined image of this name whose bytes could not be read, if there is one."""
+    return session.scalar(
+        select(Image).where(Image.sha256.is_(None), Image.source_name == name, Image.status == QUARANTINED).limit(1)
+    )
+
+
+def seen_fingerprints(session: Session, fingerprints: Iterable[str]) -> set[str]:
+    """Which of these fingerprints of files left in place are known."""
+    return set(session.scalars(select(SourceName.fingerprint).where(SourceName.fingerprint.in_(list(fingerprints)))))
+
+
+def study_for(session: Session, study_instance_uid: str | None, at: datetime) -> Study:
+    """The study of this UID, made if need be; without a UID always a new study of one image."""
+    study = None
+    if study_instance_uid is not None:
+        study = session.scalar(select(Study).where(Study.study_instance_uid == study_instance_uid))
+    if study is None:
+        study = Study(study_instance_uid=study_instance_uid, created_at=at)
+        session.add(study)
+        session.flush()
+    return study
+
+
+def add_name(
+    session: Session, image: Image, name: str, source: str, at: datetime, fingerprint: str | None = None
+) -> bool:
+    """Keep a name that an image came under; True if it is new."""
+    known = session.scalar(select(SourceName).where(SourceName.image_id == image.id, SourceName.name == name))
+    if known is not None:
+        known.fingerprint = fingerprint or known.fingerprint
+        return False
+    session.add(SourceName(image_id=image.id, name=name, source=source, fingerprint=fingerprint, received_at=at))
+    return True
+
+
+def requeue(session: Session, image: Image, *, actor: str, at: datetime, event: str) -> None:
+    """Give a quarantined or discarded image a fresh start."""
+    image.status = QUEUED
+    image.error_code = image.error_detail = None
+    image.finished_at = image.lease_owner = image.leased_until = None
+    image.published_at = at
+    image.attempts = 0
+    image.travels_alone = False
+    record_event(session, event, image, actor=actor, at=at)
+
+
+def discard(session: Session, image: Image, *, actor: str, at: datetime) -> None:
+    """Take a quarantined image out of the way; the row and its trail stay."""
+    image.status = DISCARDED
+    record_event(session, "discarded", image, actor=actor, at=at)
+
+
+# -- work -------------------------------------------------------------------------------------------------
+
+
+def lease(session: Session, ids: Sequence[int], *, owner: str, now: datetime, seconds: float) -> list[Image]:
+    """Take those of ``ids`` that are queued, by one conditional update: two workers never own one image.
+
+    An attempt is counted here only for an image that is alone in its message. When a worker dies over a
+    message of several, nobody knows which was to blame; the sweep sends each out again alone.
+    """
+    alone = len(ids) == 1
+    session.execute(
+        update(Image)
+        .where(Image.id.in_(ids), Image.status == QUEUED)
+        .values(
+            status=PROCESSING,
+            lease_owner=owner,
+            leased_until=now + timedelta(seconds=seconds),
+            attempts=Image.attempts + (1 if alone else 0),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    images = list(session.scalars(select(Image).where(Image.id.in_(ids), Image.lease_owner == owner)))
+    for image in images:
+        record_event(session, "leased", image, actor=owner, at=now)
+    return images
+
+
+def owned(session: Session, ids: Sequence[int], owner: str) -> dict[int, Image]:
+    """Those of ``ids`` that ``owner`` still holds the lease of, locked for this transaction, by id."""
+    rows = session.scalars(
+        select(Image).where(Image.id.in_(ids), Image.status == PROCESSING, Image.lease_owner == owner).with_for_update()
+    )
+    return {image.id: image for image in rows}
+
+
+def finish(session: Session, image: Image, prediction: Prediction, *, actor: str) -> None:
+    """Commit what the model says and the status together; a second prediction of a version is not made."""
+    known = session.scalar(
+        select(Prediction).where(Prediction.image_id == image.id, Prediction.model_version == prediction.model_version)
+    )
+    if known is None:
+        prediction.image_id = image.id
+        session.add(prediction)
+        known = prediction
+    image.status = DONE
+    image.label, image.confidence = known.label, known.confidence
+    image.needs_review = known.needs_review
+    image.finished_at = prediction.created_at
+    image.lease_owner = image.leased_until = None
+    image.error_code = image.error_detail = None
+    record_event(
+        session,
+        "done",
+        image,
+        actor=actor,
+        at=prediction.created_at,
+        detail={"model_version": prediction.model_version},
+    )
+
+
+def quarantine(session: Session, image: Image, code: str, detail: str, *, actor: str, at: datetime) -> None:
+    """Put an image aside, with a stable code and a sentence that says what to do."""
+    image.status = QUARANTINED
+    image.error_code, image.error_detail = code, detail
+    image.finished_at = at
+    image.lease_owner = image.leased_until = None
+    record_event(session, "quarantined", image, actor=actor, at=at, detail={"code": code})
+
+
+def give_back(session: Session, image: Image, *, actor: str, at: datetime, event: str) -> None:
+    """Return an image whose work did not end to the queue; it goes out alone, at once."""
+    image.status = QUEUED
+    image.lease_owner = image.leased_until = image.published_at = None
+    image.travels_alone = True
+    record_event(session, event, image, actor=actor, at=at)
+
+
+def keep_model_version(session: Session, version: str, digest: str, labels: Sequence[str], at: datetime) -> None:
+    """Note a model version before its first prediction."""
+    if session.get(ModelVersion, version) is None:
+        session.add(ModelVersion(version=version, digest=digest, labels=list(labels), first_used_at=at))
+        session.flush()
+
+
+# -- sweep ------------------------------------------------------------------------------------------------
+
+
+def expired_leases(session: Session, now: datetime, limit: int) -> list[Image]:
+    """Images whose worker did not finish in time, locked for this transaction."""
+    return list(
+        session.scalars(
+            select(Image)
+            .where(Image.status == PROCESSING, Image.leased_until < now)
+            .order_by(Image.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    )
+
+
+def unpublished(session: Session, before: datetime | None, limit: int) -> list[Image]:
+    """Queued images that have no message, or one that was published before ``before``; oldest first."""
+    due: ColumnElement[bool] = Image.published_at.is_(None)
+    if before is not None:
+        due = or_(due, Image.published_at < before)
+    return list(session.scalars(select(Image).where(Image.status == QUEUED, due).order_by(Image.id).limit(limit)))
+
+
+def set_published(session: Session, ids: Sequence[int], at: datetime | None) -> None:
+    """Note when the message of these images went out; None: it did not."""
+    session.execute(
+        update(Image)
+        .where(Image.id.in_(ids), Image.status == QUEUED)
+        .values(published_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget_published(session: Session, before: datetime) -> int:
+    """Note that the messages of all images queued before then are gone; how many that were."""
+    result = session.execute(
+        update(Image)
+        .where(Image.status == QUEUED, Image.published_at < before)
+        .values(published_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    return int(getattr(result, "rowcount", 0))
+
+
+# -- reading ----------------------------------------------------------------------------------------------
+
+
+def counts(session: Session) -> dict[str, int]:
+    """Images per status, all statuses named."""
+    found = dict(session.execute(select(Image.status, func.count()).group_by(Image.status)).tuples().all())
+    return {status: found.get(status, 0) for status in STATUSES}
+
+
+def oldest_waiting(session: Session) -> datetime | None:
+    """When the image that has waited longest came in; None when none waits."""
+    return session.scalar(select(func.min(Image.received_at)).where(Image.status.in_((QUEUED, PROCESSING))))
+
+
+def still_waiting(session: Session, ids: Iterable[int], chunk: int = 500) -> set[int]:
+    """Those of ``ids`` that are neither done nor put aside."""
+    wanted = sorted(ids)
+    found: set[int] = set()
+    for start in range(0, len(wanted), chunk):
+        found.update(
+            session.scalars(
+                select(Image.id).where(
+                    Image.id.in_(wanted[start : start + chunk]), Image.status.in_((QUEUED, PROCESSING))
+                )
+            )
+        )
+    return found
+
+
+def finished_since(session: Session, since: datetime) -> int:
+    """How many images were classified since then."""
+    return (
+        session.scalar(select(func.count()).select_from(Image).where(Image.finished_at >= since, Image.status == DONE))
+        or 0
+    )
+
+
+WITH_ALL = (selectinload(Image.names), selectinload(Image.predictions), selectinload(Image.reviews))
+"""Loads what an exported record shows, in one query per table."""
+
+
+def image_with_all(session: Session, image_id: int) -> Image | None:
+    """One image with its names, predictions and reviews; None if there is none of this id."""
+    return session.scalar(select(Image).where(Image.id == image_id).options(*WITH_ALL))
+
+
+def images_by_id(session: Session, ids: Iterable[int]) -> list[Image]:
+    """Images with their names, predictions and reviews, in rank order."""
+    wanted = set(ids)
+    if len(wanted) > 500:  # databases limit how many values a query may carry
+        return [image for image in all_ranked(session) if image.id in wanted]
+    return list(session.scalars(ranked().where(Image.id.in_(wanted)).options(*WITH_ALL)))
+
+
+def needing_review(session: Session) -> int:
+    """How many classified images the model asks a human to look at."""
+    return (
+        session.scalar(
+            select(func.count()).select_from(Image).where(Image.status == DONE, Image.needs_review.is_(True))
+        )
+        or 0
+    )
+
+
+def images_in_study(session: Session, study_id: int) -> int:
+    """How many images of this study came in, whatever became of them."""
+    return session.scalar(select(func.count()).select_from(Image).where(Image.study_id == study_id)) or 0
+
+
+def events_of(session: Session, image_id: int) -> list[AuditEvent]:
+    """What happened to an image, oldest first."""
+    return list(session.scalars(select(AuditEvent).where(AuditEvent.image_id == image_id).order_by(AuditEvent.id)))
+
+
+def ranked() -> Select[Image]:
+    """All images in rank order.
+
+    Needs review first, then confidence from high to low, then oldest; behind them what still waits, oldest
+    first; then what was quarantined, then what was discarded.
+    """
+    stage = case({DONE: 0, QUEUED: 1, PROCESSING: 1, QUARANTINED: 2}, value=Image.status, else_=3)
+    return select(Image).order_by(
+        stage,
+        case((and_(Image.status == DONE, Image.needs_review.is_(True)), 0), else_=1),
+        case((Image.status == DONE, Image.confidence), else_=None).desc(),
+        Image.received_at,
+        Image.id,
+    )
+
+
+def all_ranked(session: Session, chunk: int = 500) -> Iterator[Image]:
+    """Every image in rank order, loaded in chunks."""
+    yield from session.scalars(ranked().options(*WITH_ALL).execution_options(yield_per=chunk))
+
+
+Sort = Literal["triage", "confidence_down", "confidence_up", "oldest", "newest"]
+Cursor = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, with the cursors of its neighbours (None: there is no such page)."""
+
+    images: list[Image]
+    previous: Cursor | None
+    next: Cursor | None
+
+
+# Every order ends in the id, so that it is total: a page can begin right behind any row.
+_ORDERS: dict[Sort, list[tuple[Any, bool]]] = {
+    "triage": [(Image.needs_review, True), (Image.confidence, True), (Image.id, False)],
+    "confidence_down": [(Image.confidence, True), (Image.id, False)],
+    "confidence_up": [(Image.confidence, False), (Image.id, False)],
+    "oldest": [(Image.received_at, False), (Image.id, False)],
+    "newest": [(Image.received_at, True), (Image.id, True)],
+}
+
+
+def _beyond(order: list[tuple[Any, bool]], cursor: Cursor) -> ColumnElement[bool]:
+    """Rows that come after the cursor: first column beyond it, or equal and the rest beyond it."""
+    (column, descending), *rest = order
+    value, *values = (literal(cursor[0], column.type), *cursor[1:])
+    further: ColumnElement[bool] = column < value if descending else column > value
+    if not rest:
+        return further
+    return or_(further, and_(column == value, _beyond(rest, tuple(values))))
+
+
+def list_page(
+    session: Session,
+    sort: Sort,
+    *,
+    size: int,
+    after: Cursor | None = None,
+    before: Cursor | None = None,
+    statuses: Sequence[str] = (DONE,),
+) -> Page:
+    """One page of images with their newest prediction, by keyset: as fast on page 1,000 as on page 1.
+
+    Args:
+        session: a reading session.
+        sort: the order of rows.
+        size: rows on a page.
+        after: cursor of the row before the page; None: from the first row on.
+        before: cursor of the row behind the page; not together with ``after``.
+        statuses: which images are listed.
+    """
+    order = _ORDERS[sort]
+    backwards = before is not None
+    walk = [(column, descending != backwards) for column, descending in order]
+    query = select(Image).where(Image.status.in_(statuses)).options(*WITH_ALL)
+    cursor = before if backwards else after
+    if cursor is not None:
+        query = query.where(_beyond(walk, cursor))
+    for column, descending in walk:
+        query = query.order_by(column.desc() if descending else column.asc())
+    images = list(session.scalars(query.limit(size + 1)))
+    more = len(images) > size
+    images = images[:size]
+    if backwards:
+        images.reverse()
+
+    def cursor_of(image: Image) -> Cursor:
+        return tuple(getattr(image, column.key) for column, _ in order)
+
+    has_next = more if not backwards else True
+    has_previous = more if backwards else after is not None
+    return Page(
+        images=images,
+        previous=cursor_of(images[0]) if images and has_previous else None,
+        next=cursor_of(images[-1]) if images and has_next else None,
+    )
+
+
+def all_quarantined(session: Session) -> list[Image]:
+    """Every quarantined image, newest first."""
+    return list(
+        session.scalars(select(Image).where(Image.status == QUARANTINED).order_by(Image.id.desc()).options(*WITH_ALL))
+    )
+
+
+def rows_before(session: Session, sort: Sort, image: Image, statuses: Sequence[str] = (DONE,)) -> int:
+    """How many listed images stand before this one; a row has this plus one as its number."""
+    order = _ORDERS[sort]
+    cursor = tuple(getattr(image, column.key) for column, _ in order)
+    backwards = [(column, not descending) for column, descending in order]
+    return (
+        session.scalar(
+            select(func.count()).select_from(Image).where(Image.status.in_(statuses), _beyond(backwards, cursor))
+        )
+        or 0
+    )

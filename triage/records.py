@@ -1,0 +1,246 @@
+"""The tables, and how a database is opened. The schema itself comes from ``migrations/`` only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
+
+QUEUED = "queued"
+PROCESSING = "processing"
+DONE = "done"
+QUARANTINED = "quarantined"
+DISCARDED = "discarded"
+STATUSES = (QUEUED, PROCESSING, DONE, QUARANTINED, DISCARDED)
+
+SQLITE_BUSY_SECONDS = 30
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time. SQLite keeps no time zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive time: nobody could say later which zone it was in."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the time back in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only in a column of the type INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Record(DeclarativeBase):
+    """Base of all tables; the naming convention lets Alembic name a constraint the same everywhere."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Study(Record):
+    """The exam that images belong to; a lone JPG or PNG is a study of one."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    study_instance_uid: Mapped[str | None] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Image(Record):
+    """One radiograph, one file, one SHA-256.
+
+    ``sha256`` is null only where the bytes could not or must not be read (a link, a device, no permission,
+    too large). ``travels_alone`` marks an image that was in a worker's hands when the worker was lost: it
+    goes out again in a message of its own. ``label``, ``confidence`` and ``needs_review`` repeat the newest
+    prediction, so that the worklist is sorted and paged by one index.
+    """
+
+    __tablename__ = "images"
+    __table_args__ = (
+        Index("ix_images_status_needs_review_confidence_id", "status", "needs_review", "confidence", "id"),
+        Index("ix_images_status_received_at_id", "status", "received_at", "id"),
+        Index("ix_images_status_leased_until", "status", "leased_until"),
+        Index("ix_images_status_confidence_id", "status", "confidence", "id"),
+        Index("ix_images_finished_at", "finished_at"),
+        # A number that was given to an image is never given to another, even after a purge.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
+    sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    media_type: Mapped[str | None] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    source: Mapped[str] = mapped_column(String(16))
+    source_name: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    travels_alone: Mapped[bool] = mapped_column(default=False)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    label: Mapped[str | None] = mapped_column(String(128))
+    confidence: Mapped[float | None]
+    needs_review: Mapped[bool | None]
+
+    names: Mapped[list[SourceName]] = relationship(order_by="SourceName.id")
+    predictions: Mapped[list[Prediction]] = relationship(order_by="Prediction.id")
+    reviews: Mapped[list[Review]] = relationship(order_by="Review.id")
+
+
+class SourceName(Record):
+    """A name that an image came under. ``fingerprint`` tells whether a file left in place was seen before."""
+
+    __tablename__ = "source_names"
+    __table_args__ = (
+        UniqueConstraint("image_id", "name"),
+        Index("ix_source_names_fingerprint", "fingerprint"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
+    name: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(16))
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ModelVersion(Record):
+    """A bundle that has classified something here."""
+
+    __tablename__ = "model_versions"
+
+    version: Mapped[str] = mapped_column(String(128), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    labels: Mapped[list[str]] = mapped_column(JSON)
+    first_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Prediction(Record):
+    """What one model version says of one image; the database allows one of each pair."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (UniqueConstraint("image_id", "model_version"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"), index=True)
+    label: Mapped[str] = mapped_column(String(128))
+    confidence: Mapped[float]
+    probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
+    prediction_set: Mapped[list[str]] = mapped_column(JSON)
+    needs_review: Mapped[bool]
+    reasons: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Review(Record):
+    """A clinician's verdict: agree, correct, no_fracture, other or unreadable. Kept beside the prediction."""
+
+    __tablename__ = "reviews"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
+    prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"), index=True)
+    verdict: Mapped[str] = mapped_column(String(16))
+    label: Mapped[str | None] = mapped_column(String(128))
+    reviewer: Mapped[str] = mapped_column(String(128))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditEvent(Record):
+    """What happened to an image, and who did it. Rows are added, never changed or removed."""
+
+    __tablename__ = "audit_events"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(String(128))
+    event: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+def open_database(url: str) -> Engine:
+    """Make an engine with the durability and locking that the program relies on.
+
+    SQLite runs in WAL mode with ``synchronous=FULL`` (a committed row survives a power cut, which the
+    inbox relies on: the file leaves it after the commit), a busy timeout, foreign keys, and transactions
+    that take the write lock at once, so that two writers wait for each other instead of failing half-way.
+    """
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        reading = connection.get_execution_options().get("sqlite_read_only", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def sessions(engine: Engine) -> sessionmaker[Any]:
+    """Session factory for writing; objects stay readable after the commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def reading_sessions(engine: Engine) -> sessionmaker[Any]:
+    """Session factory for reading: on SQLite it takes no write lock, so that it never waits for a writer."""
+    return sessionmaker(engine.execution_options(sqlite_read_only=True), expire_on_commit=False)
+
+
+def is_reachable(engine: Engine) -> bool:
+    """Whether the database answers."""
+    try:
+        with engine.execution_options(sqlite_read_only=True).connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except Exception:  # noqa: BLE001 - any driver's error means the same here: it does not answer
+        return False
+    return True

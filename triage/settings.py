@@ -1,0 +1,147 @@
+"""Every setting, described: one class, filled from ``TRIAGE_*`` variables and an optional ``.env``."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BUNDLES_DIR = Path(__file__).resolve().parent.parent / "models"
+"""Where the bundles that ship with the program lie."""
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message says which and why."""
+
+
+class Settings(BaseSettings):
+    """What a clinic can set. Each field is read from ``TRIAGE_<NAME>``; README lists them all."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIAGE_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path("var"), description="Folder of all state: database, originals, private Redis.")
+    inbox: Path | None = Field(None, description="Watched folder. Default: `inbox` under the home.")
+    database_url: str | None = Field(
+        None,
+        description="SQLAlchemy URL, e.g. `postgresql+psycopg://user:secret@host/triage`. "
+        "Default: SQLite under the home.",
+    )
+    broker_url: str | None = Field(
+        None,
+        description="Redis URL, e.g. `redis://host:6379/0`. Default: a private Redis that `triage up` starts.",
+    )
+    model: Path | None = Field(
+        None,
+        description="Pins the model: a bundle folder or a bare `.keras` file. Default: the shipped bundle.",
+    )
+    runtime: Literal["litert", "keras"] = Field(
+        "litert",
+        description="What runs the model: its LiteRT twin, or the Keras file itself (slow to start).",
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Worker children. Default: one per core.",
+    )
+    host: str = Field("127.0.0.1", description="Address the dashboard listens on.")
+    port: int = Field(8501, ge=1, le=65535, description="Port of the dashboard.")
+
+    watch: Literal["auto", "events", "poll"] = Field(
+        "auto",
+        description="How changes in the inbox are noticed. `auto`: by events, and by polling on network mounts.",
+    )
+    poll_seconds: float = Field(1.0, gt=0, description="How often the inbox is scanned when polling.")
+    quiet_seconds: float = Field(
+        2.0, ge=0, description="A file is taken once its size and time have not changed for this long."
+    )
+    rescan_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="How often the whole inbox is scanned although events arrive: events can be lost.",
+    )
+    leave_in_place: bool = Field(
+        False, description="Copy files out of the inbox instead of moving them: for read-only shares."
+    )
+
+    max_bytes: int = Field(200_000_000, gt=0, description="Largest file that is read, in bytes.")
+    max_pixels: int = Field(
+        100_000_000, gt=0, description="Largest picture that is decoded, in pixels; checked before decoding."
+    )
+    max_side: int = Field(30_000, gt=0, description="Longest side of a picture that is decoded, in pixels.")
+
+    images_per_message: int = Field(
+        8, ge=1, le=64, description="Folder images that share a queue message. An upload travels alone."
+    )
+    max_attempts: int = Field(3, ge=1, description="Attempts at an image before it is quarantined.")
+    soft_time_limit_seconds: int = Field(60, ge=1, description="A task that runs longer is interrupted.")
+    hard_time_limit_seconds: int = Field(90, ge=2, description="A task that runs longer is killed.")
+    lease_seconds: int = Field(120, ge=3, description="How long a worker owns the images it has taken.")
+    visibility_timeout_seconds: int = Field(
+        300, ge=4, description="Redis hands a message out again when it was not acknowledged for this long."
+    )
+    sweep_seconds: float = Field(
+        5.0, gt=0, description="How often expired leases are taken back and lost messages published again."
+    )
+    republish_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="A queued image whose message is older than this is published again, if few wait.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the logs show.")
+
+    @model_validator(mode="after")
+    def _limits_nest(self) -> Self:
+        # A lease that ends before the task can be killed would let two workers own one image;
+        # a visibility timeout below the lease would deliver a message that is still being worked on.
+        if not (
+            self.soft_time_limit_seconds
+            < self.hard_time_limit_seconds
+            < self.lease_seconds
+            < self.visibility_timeout_seconds
+        ):
+            raise ValueError(
+                "these must grow in this order: TRIAGE_SOFT_TIME_LIMIT_SECONDS < TRIAGE_HARD_TIME_LIMIT_SECONDS "
+                "< TRIAGE_LEASE_SECONDS < TRIAGE_VISIBILITY_TIMEOUT_SECONDS"
+            )
+        return self
+
+    @property
+    def home_dir(self) -> Path:
+        """The home as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def inbox_dir(self) -> Path:
+        """The watched folder as an absolute path."""
+        return (self.inbox.expanduser() if self.inbox else self.home_dir / "inbox").absolute()
+
+    @property
+    def database(self) -> str:
+        """The database URL, SQLite under the home unless one is set."""
+        return self.database_url or f"sqlite:///{self.home_dir / 'triage.sqlite3'}"
+
+
+def describe(error: ValidationError) -> str:
+    """One line per wrong setting, naming the variable that carries it."""
+    lines = []
+    for problem in error.errors():
+        name = f"TRIAGE_{'_'.join(str(part) for part in problem['loc']).upper()}: " if problem["loc"] else ""
+        lines.append(f"{name}{problem['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        SettingsError: a ``TRIAGE_*`` variable cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(describe(error)) from error

@@ -1,0 +1,1 @@
+"""The folder watcher: which files have settled, the loop that admits them, and the sweep."""

@@ -1,0 +1,53 @@
+"""``python -m watcher``: watch the inbox and sweep, until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+
+from triage.broker import Publisher, connect
+from triage.intake import Intake
+from triage.logs import configure_logging
+from triage.records import open_database
+from triage.settings import SettingsError, get_settings
+from watcher.sweep import Sweep
+from watcher.watch import Watch, run
+
+log = logging.getLogger("watcher")
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m watcher", description=__doc__)
+    parser.add_argument("--sweep-only", action="store_true", help="sweep, but leave the inbox alone")
+    sweep_only = parser.parse_args().sweep_only
+    try:
+        settings = get_settings()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
+        return 2
+    configure_logging(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    engine = open_database(settings.database)
+    publisher = Publisher(settings)
+    sweep = Sweep(settings, engine, publisher, connect(settings))
+    if sweep_only:
+        while not stop.wait(settings.sweep_seconds):
+            sweep.run()
+        return 0
+    with Intake(settings, engine, "folder", publisher.publish) as intake:
+        recovered = intake.recover()
+        if recovered:
+            log.info("%d files that an earlier run had begun to file are admitted", recovered)
+        run(settings, Watch(settings, intake), sweep, stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The sweep: takes back what a lost worker held, and publishes again what lost its message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import redis
+from sqlalchemy import Engine
+
+from triage import queries
+from triage.broker import FOLDER, MARKER_KEY, UPLOADS, Publisher, queue_lengths
+from triage.intake import utc_now
+from triage.records import Image, sessions
+from triage.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ACTOR = "sweep"
+BATCH = 1000
+"""Images that one pass brings back at most: a long queue is not doubled."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one pass did."""
+
+    taken_back: int = 0
+    given_up: int = 0
+    published: int = 0
+
+
+class Sweep:
+    """One pass at a time; any number of passes by any number of processes do no harm.
+
+    Args:
+        settings: leases, attempts, thresholds.
+        engine: the database.
+        publisher: sends messages.
+        client: plain Redis client.
+        clock: gives the time now, in UTC.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        publisher: Publisher,
+        client: redis.Redis,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions(engine)
+        self._publisher = publisher
+        self._redis = client
+        self._clock = clock
+
+    def run(self) -> Swept:
+        """One pass: leases first, then messages."""
+        taken_back, given_up = self._take_back()
+        try:
+            published = self._publish_again()
+        except (redis.RedisError, OSError) as error:
+            log.warning("the broker does not answer (%s); images wait in the database", type(error).__name__)
+            published = 0
+        swept = Swept(taken_back, given_up, published)
+        if swept != Swept():
+            log.info("sweep: %d taken back, %d given up, %d published again", taken_back, given_up, published)
+        return swept
+
+    def _take_back(self) -> tuple[int, int]:
+        given_up = 0
+        with self._sessions.begin() as session:
+            now = self._clock()
+            expired = queries.expired_leases(session, now, BATCH)
+            for image in expired:
+                if image.attempts >= self._settings.max_attempts:
+                    given_up += 1
+                    queries.quarantine(
+                        session,
+                        image,
+                        "worker_crashed",
+                        f"The worker was lost {image.attempts} times while it worked on this file. "
+                        "Keep the file for a bug report; retry it after an update.",
+                        actor=ACTOR,
+                        at=now,
+                    )
+                else:
+                    queries.give_back(session, image, actor=ACTOR, at=now, event="lease_expired")
+        return len(expired) - given_up, given_up
+
+    def _publish_again(self) -> int:
+        """Publish what has no message, and what has an old one while few messages wait."""
+        now = self._clock()
+        if not self._redis.exists(MARKER_KEY):
+            with self._sessions.begin() as session:
+                forgotten = queries.forget_published(session, now)
+            if forgotten:
+                log.warning("the broker was emptied; %d waiting images are published again", forgotten)
+            self._redis.set(MARKER_KEY, now.isoformat())
+
+        messages = sum(queue_lengths(self._redis).values())
+        if messages * self._settings.images_per_message >= BATCH:
+            return 0
+        queue_is_short = messages <= self._settings.workers
+        old = now - timedelta(seconds=self._settings.republish_seconds) if queue_is_short else None
+        with self._sessions.begin() as session:
+            due = queries.unpublished(session, old, BATCH)
+            # Marked first: a message that arrives before its row says so would look lost.
+            queries.set_published(session, [image.id for image in due], now)
+        if due and not self._send(due):
+            with self._sessions.begin() as session:
+                queries.set_published(session, [image.id for image in due], None)
+            return 0
+        return len(due)
+
+    def _send(self, images: list[Image]) -> bool:
+        uploads = [image.id for image in images if image.source == "upload"]
+        alone = [image.id for image in images if image.source != "upload" and image.travels_alone]
+        rest = [image.id for image in images if image.source != "upload" and not image.travels_alone]
+        return (
+            self._publisher.send([[image_id] for image_id in uploads], UPLOADS)
+            and self._publisher.send([[image_id] for image_id in alone], FOLDER)
+            and self._publisher.publish(rest, "folder")
+        )

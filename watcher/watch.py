@@ -1,0 +1,185 @@
+"""The loop: sees what is in the inbox, waits until it has settled, and admits it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+from watchfiles import watch as watch_events
+
+from triage.arrivals import find_files, is_temporary
+from triage.intake import Arrival, Intake
+from triage.mounts import EVENTLESS_FILE_SYSTEMS, file_system
+from triage.settings import Settings
+from watcher.settling import Settling, Sight
+from watcher.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+LOT = 32
+"""Files that are admitted together and share one commit."""
+TICK_SECONDS = 0.25
+"""How often arriving files are looked at between scans of the whole inbox."""
+
+
+def by_polling(settings: Settings) -> bool:
+    """Whether the inbox is watched by polling: it was asked for, or its file system reports no changes."""
+    if settings.watch == "auto":
+        return file_system(settings.inbox_dir) in EVENTLESS_FILE_SYSTEMS
+    return settings.watch == "poll"
+
+
+class Watch:
+    """Knows the arriving files of one inbox.
+
+    Args:
+        settings: the inbox and how patient to be.
+        intake: admits what has settled.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, settings: Settings, intake: Intake, clock: Callable[[], float] = time.monotonic) -> None:
+        self._inbox = settings.inbox_dir
+        self._intake = intake
+        self._clock = clock
+        self._settling = Settling(settings.quiet_seconds)
+        # Files that stay in the inbox (left in place, or refused unread), and what they looked like.
+        self._staying: dict[Path, Sight] = {}
+        self._missing = False
+
+    def begin_tick(self) -> None:
+        """First finish what a tick that failed had begun."""
+        self._intake.commit_pending()
+
+    def scan(self) -> None:
+        """Look at everything in the inbox."""
+        if not self._inbox.is_dir():
+            if not self._missing:
+                log.warning("the inbox is not there; waiting for it to come back")
+            self._missing = True
+            return
+        if self._missing:
+            log.info("the inbox is back")
+        self._missing = False
+        found = set(find_files(self._inbox))
+        for path in self._staying.keys() - found:
+            del self._staying[path]
+        self.notice(found)
+
+    def notice(self, paths: Iterable[Path]) -> None:
+        """Look at these paths: files that may be arriving, or folders that were moved in with their files."""
+        for path in paths:
+            if is_temporary(path.relative_to(self._inbox)):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                self.notice(find_files(path))
+            elif path not in self._settling:
+                self._look(path)
+
+    def _look(self, path: Path) -> bool:
+        """Note what a file looks like; True if it has settled."""
+        try:
+            sight = Sight.of(path)
+        except OSError:
+            self._settling.forget(path)
+            return False
+        if self._staying.get(path) == sight:
+            return False
+        return self._settling.see(path, sight, self._clock())
+
+    def settled(self) -> Iterator[list[Path]]:
+        """Files that have settled, in lots."""
+        lot: list[Path] = []
+        for path in self._settling.waiting():
+            if self._look(path):
+                lot.append(path)
+            if len(lot) == LOT:
+                yield lot
+                lot = []
+        if lot:
+            yield lot
+
+    def admit(self, lot: list[Path]) -> int:
+        """Admit a lot of settled files; how many were new here."""
+        arrivals = [Arrival(path, str(path.relative_to(self._inbox))) for path in lot]
+        known = self._intake.known(arrivals)
+        admitted = self._intake.admit([arrival for arrival in arrivals if arrival not in known])
+        for path in lot:
+            self._settling.forget(path)
+            try:
+                self._staying[path] = Sight.of(path)
+            except OSError:
+                self._staying.pop(path, None)
+        return sum(1 for admission in admitted if admission and not admission.known)
+
+
+def run(settings: Settings, watch: Watch, sweep: Sweep, stop: threading.Event) -> None:
+    """Watch until ``stop`` is set.
+
+    Events only say where to look sooner: the whole inbox is scanned at the start and every
+    ``rescan_seconds`` all the same, because events get lost. Where there are none, it is scanned every
+    ``poll_seconds``.
+    """
+    polling = by_polling(settings)
+    log.info("watching by %s", "polling" if polling else "events")
+    scan_every = settings.poll_seconds if polling else settings.rescan_seconds
+    next_scan = next_sweep = 0.0
+    for changed in _ticks(settings, polling, stop):
+        try:
+            watch.begin_tick()
+            watch.notice(changed)
+            if time.monotonic() >= next_scan:
+                watch.scan()
+                next_scan = time.monotonic() + scan_every
+            for lot in watch.settled():
+                admitted = watch.admit(lot)
+                if admitted:
+                    log.info("admitted %d images", admitted)
+                next_sweep = _sweep_if_due(sweep, next_sweep, settings)
+                if stop.is_set():
+                    return
+            next_sweep = _sweep_if_due(sweep, next_sweep, settings)
+        except (SQLAlchemyError, OSError):
+            # The database is away, or the disk is full. Nothing was taken out of the inbox without its row:
+            # what was on its way is in `filing/`, and the rest is seen again at the next scan.
+            log.exception("could not admit what has arrived; trying again")
+            stop.wait(1.0)
+            next_scan = 0.0
+
+
+def _sweep_if_due(sweep: Sweep, due: float, settings: Settings) -> float:
+    if time.monotonic() < due:
+        return due
+    sweep.run()
+    return time.monotonic() + settings.sweep_seconds
+
+
+def _ticks(settings: Settings, polling: bool, stop: threading.Event) -> Iterator[set[Path]]:
+    """Yield paths that events point to, about every ``TICK_SECONDS``; the set is empty when nothing came."""
+    while not stop.is_set():
+        if polling or not settings.inbox_dir.is_dir():
+            yield set()
+            stop.wait(TICK_SECONDS)
+            continue
+        try:
+            yield from (
+                {Path(path) for _, path in changes}
+                for changes in watch_events(
+                    settings.inbox_dir,
+                    watch_filter=None,
+                    debounce=int(TICK_SECONDS * 1000),
+                    step=50,
+                    rust_timeout=int(TICK_SECONDS * 1000),
+                    yield_on_timeout=True,
+                    stop_event=stop,
+                    raise_interrupt=False,
+                )
+            )
+        except (OSError, RuntimeError) as error:
+            log.warning("no change events (%s); scanning instead", type(error).__name__)
+            yield set()
+            stop.wait(TICK_SECONDS)

@@ -1,0 +1,87 @@
+"""The Celery application of the worker: ``celery -A worker.tasks worker``."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import Any
+
+import redis
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import bootsteps, signals
+
+from triage.broker import TASK, connect, make_app, say_alive, say_gone
+from triage.logs import configure_logging
+from triage.settings import get_settings
+from worker.work import Work
+
+log = logging.getLogger(__name__)
+
+app = make_app(get_settings())
+
+BEAT_SECONDS = 3.0
+
+
+@signals.setup_logging.connect
+def _log_our_way(**_: Any) -> None:
+    configure_logging(get_settings().log_level)
+
+
+@cache
+def _work() -> Work:
+    """What this child works with. Made after the fork: neither connections nor interpreters survive one."""
+    from triage.classifier import load_classifier
+    from triage.records import open_database
+
+    settings = get_settings()
+    return Work(settings, open_database(settings.database), load_classifier(settings))
+
+
+@signals.worker_process_init.connect
+def _warm_up(**_: Any) -> None:
+    """Load the model when the child starts, so that the first image does not wait for it."""
+    try:
+        _work()
+    except Exception:
+        # Not fatal here: the task says it again, and the images stay queued.
+        log.exception("the model could not be loaded")
+
+
+@app.task(name=TASK)
+def classify(ids: list[int]) -> int:
+    """Classify the images of one message."""
+    return _work().run(ids, SoftTimeLimitExceeded)
+
+
+class SayAlive(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """Renews this worker's note in Redis from the loop that consumes messages: a deaf worker falls silent."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        self._redis = connect(get_settings())
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Begin when the consumer does; begin again after a reconnection."""
+
+        def beat() -> None:
+            try:
+                say_alive(self._redis, consumer.hostname, consumer.pool.num_processes)
+            except (redis.RedisError, OSError):
+                log.debug("the broker does not take the sign of life")
+
+        beat()
+        self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, beat)
+
+    def stop(self, consumer: Any) -> None:
+        """Take the note back."""
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            say_gone(self._redis, consumer.hostname)
+        except (redis.RedisError, OSError):
+            log.debug("the broker is gone before the worker")
+
+
+app.steps["consumer"].add(SayAlive)
