@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -11,20 +12,35 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from triage.bundle import find_bundle
 from triage.records import open_database
 from triage.schema import migrate
 from triage.settings import Settings
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own TRIAGE_* variables and .env must not reach the tests."""
-    import os
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A developer's own TRIAGE_* variables and .env must not reach the tests, nor the processes they start."""
+    del model_path  # reads the one variable that is meant for tests, before it goes
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("TRIAGE_") and name != "TRIAGE_SCREENSHOTS":
+                patch.delenv(name)
+        patch.setitem(Settings.model_config, "env_file", None)
+        yield
 
-    for name in list(os.environ):
-        if name.startswith("TRIAGE_") and name != "TRIAGE_SCREENSHOTS":
-            monkeypatch.delenv(name)
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+@pytest.fixture(scope="session")
+def pinned_model() -> Path | None:
+    """A bundle to use instead of the one that ships, which is what TRIAGE_TEST_MODEL asks for."""
+    named = os.environ.get("TRIAGE_TEST_MODEL")
+    return Path(named) if named else None
+
+
+@pytest.fixture(scope="session")
+def model_path(pinned_model: Path | None) -> Path:
+    """The bundle that tests classify with: the one that ships."""
+    return pinned_model or find_bundle(Settings(_env_file=None, model=None))
 
 
 @pytest.fixture

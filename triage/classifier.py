@@ -54,8 +54,7 @@ class Classification:
         needs_review: whether the model asks for a human; true exactly if there are reasons.
         reasons: ``low_confidence``: the confidence is below the bundle's threshold; ``ambiguous``: the second
             label is closer than the bundle's margin. (The size of the prediction set is no reason: with ten
-            types that look alike, honest 90 % sets are large for most images, and a flag on most images tells
-            nobody anything.)
+            types that look alike, honest 90 % sets are large for nearly every image.)
     """
 
     label: str

@@ -184,13 +184,11 @@ def _read(stream: BinaryIO, limits: Limits, *, with_pixels: bool) -> tuple[Datas
         stop_when=None if with_pixels else at_pixels,
         specific_tags=_TAGS,
     )
+    if syntax is None and not ("SOPClassUID" in dataset or "Rows" in dataset):
+        raise ImageRejected("unknown_type", "The content is no picture that is known here. Send JPEG, PNG or DICOM.")
     wanted = ("Rows", "PixelData") if with_pixels else ("Rows",)
     if not all(keyword in dataset for keyword in wanted) and _is_cut_short(stream, start, dataset):
         raise _cut_short()
-    if syntax is None and not ("SOPClassUID" in dataset or "Rows" in dataset):
-        raise ImageRejected(
-            "unknown_type", "The content is no picture that is known here. Send JPEG, PNG or DICOM."
-        )
     return dataset, coding
 
 
@@ -215,9 +213,7 @@ def _is_cut_short(stream: BinaryIO, start: int, dataset: Dataset) -> bool:
     size = stream.seek(0, io.SEEK_END)
     stream.seek(start)
     try:
-        for _ in data_element_generator(
-            stream, bool(implicit), bool(little_endian), specific_tags=[0x00080005]
-        ):
+        for _ in data_element_generator(stream, bool(implicit), bool(little_endian), specific_tags=[0x00080005]):
             pass
     except (EOFError, struct.error, IndexError):
         return True
@@ -225,9 +221,7 @@ def _is_cut_short(stream: BinaryIO, start: int, dataset: Dataset) -> bool:
 
 
 def _cut_short() -> ImageRejected:
-    return ImageRejected(
-        "truncated", "The DICOM file ends too early: it was not copied completely. Send it again."
-    )
+    return ImageRejected("truncated", "The DICOM file ends too early: it was not copied completely. Send it again.")
 
 
 # -- What the attributes say ---------------------------------------------------------------------------------
@@ -493,9 +487,7 @@ def _samples(dataset: Dataset, coding: _Coding, layout: _Layout) -> npt.NDArray[
     return _jpeg_samples(frame, layout)
 
 
-def _native_samples(
-    value: bytes, element: RawDataElement, coding: _Coding, layout: _Layout
-) -> npt.NDArray[Any]:
+def _native_samples(value: bytes, element: RawDataElement, coding: _Coding, layout: _Layout) -> npt.NDArray[Any]:
     """Uncompressed pixels (PS3.5, 8.1.1 and 8.2)."""
     count = layout.rows * layout.columns * layout.samples
     expected = count * layout.allocated // 8
@@ -584,9 +576,7 @@ def _jpeg_samples(frame: bytes, layout: _Layout) -> npt.NDArray[np.uint8]:
         # What the decoder will take the components for; it must be what the DICOM file says.
         stored_rgb = jpeg.adobe_transform == 0 or jpeg.components == (0x52, 0x47, 0x42)
         if stored_rgb is not (layout.photometric == "RGB"):
-            raise _unsupported(
-                f"{layout.photometric} and the colours of the JPEG inside contradict each other"
-            )
+            raise _unsupported(f"{layout.photometric} and the colours of the JPEG inside contradict each other")
     return decode_jpeg(frame, jpeg)
 
 
@@ -651,9 +641,7 @@ def _words(dataset: Dataset, keyword: str, coding: _Coding) -> npt.NDArray[np.in
     return np.frombuffer(value, "<u2" if coding.little_endian else ">u2").astype(np.int64)
 
 
-def _padding(
-    dataset: Dataset, coding: _Coding, stored: npt.NDArray[Any], layout: _Layout
-) -> npt.NDArray[np.bool_]:
+def _padding(dataset: Dataset, coding: _Coding, stored: npt.NDArray[Any], layout: _Layout) -> npt.NDArray[np.bool_]:
     """Which stored values are padding (PS3.3 C.7.5.1.1.2): left out of any range, and shown black."""
     if "PixelPaddingValue" not in dataset:
         return np.zeros(stored.shape, np.bool_)
@@ -715,9 +703,7 @@ def _voi_grey(
     return np.asarray(np.clip((values - low) / (high - low), 0, 1))
 
 
-def window(
-    values: npt.NDArray[np.float64], centre: float, width: float, function: str
-) -> npt.NDArray[np.float64]:
+def window(values: npt.NDArray[np.float64], centre: float, width: float, function: str) -> npt.NDArray[np.float64]:
     """Apply a window (PS3.3 C.11.2.1.2.1 LINEAR, C.11.2.1.3.1 SIGMOID, C.11.2.1.3.2 LINEAR_EXACT).
 
     Args:

@@ -13,11 +13,11 @@ from typing import Literal, Self
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from triage import queries
-from triage.pixels import Header, ImageRejected, Limits, read_header, same_pixel_data
-from triage.records import DISCARDED, QUARANTINED, QUEUED, Image, reading_sessions, sessions
+from triage.pixels import ImageRejected, Limits, read_header
+from triage.records import QUEUED, Image, reading_sessions, sessions
+from triage.register import Candidate, Register
 from triage.settings import Settings
 from triage.store import Filed, Filing, Refused, Store, abandoned, check_readable, fingerprint
 
@@ -46,23 +46,9 @@ class Admission:
     known: bool
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    name: str
-    fingerprint: str | None
-    filed: Filed | None = None
-    header: Header | None = None
-    problem: Refused | ImageRejected | None = None
-
-
 def utc_now() -> datetime:
     """The time now, in UTC."""
     return datetime.now(UTC)
-
-
-def storable_name(name: str) -> str:
-    """A file's name as text that any database takes: bytes that are no UTF-8, and NUL, are written out."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
 def safe_upload_name(name: str) -> str:
@@ -101,7 +87,7 @@ class Intake:
         self._store = Store(settings.home_dir)
         self._filing = Filing(settings.home_dir, source)
         # Taken out of the inbox, but not committed because the database did not answer.
-        self._uncommitted: list[_Candidate] = []
+        self._uncommitted: list[Candidate] = []
 
     def __enter__(self) -> Self:
         return self
@@ -173,7 +159,7 @@ class Intake:
         with self._reading() as session:
             return {marks[mark] for mark in queries.seen_fingerprints(session, marks)}
 
-    def _take(self, arrival: Arrival) -> _Candidate | None:
+    def _take(self, arrival: Arrival) -> Candidate | None:
         try:
             found = arrival.path.lstat()
             mark = fingerprint(found, arrival.name)
@@ -187,11 +173,11 @@ class Intake:
                     raise
                 return self._copy_out(arrival, mark, error.errno == errno.EXDEV)
         except Refused as problem:
-            return _Candidate(arrival.name, mark, problem=problem)
+            return Candidate(arrival.name, mark, problem=problem)
         except FileNotFoundError:
             return None
 
-    def _copy_out(self, arrival: Arrival, mark: str, remove: bool) -> _Candidate:
+    def _copy_out(self, arrival: Arrival, mark: str, remove: bool) -> Candidate:
         """The inbox is on another disk, or may not be changed: copy, and remove the file if that is allowed.
 
         It is removed only if it is still the file that was copied.
@@ -201,115 +187,37 @@ class Intake:
             arrival.path.unlink()
         return self._inspect(filed, arrival.name, None if remove else mark)
 
-    def _inspect(self, filed: Filed, name: str, mark: str | None) -> _Candidate:
+    def _inspect(self, filed: Filed, name: str, mark: str | None) -> Candidate:
         try:
             header, problem = read_header(filed.path, self._limits), None
         except ImageRejected as rejected:
             header, problem = None, rejected
-        return _Candidate(name, mark, filed, header, problem)
+        return Candidate(name, mark, filed, header, problem)
 
-    def _commit(self, candidates: Sequence[_Candidate | None], source: str | None = None) -> list[Admission | None]:
+    def _commit(self, candidates: Sequence[Candidate | None], source: str | None = None) -> list[Admission | None]:
         now = self._clock()
         source = source or self._source
-        for candidate in candidates:
-            if candidate is not None and candidate.filed is not None:
+        present = [candidate for candidate in candidates if candidate is not None]
+        for candidate in present:
+            if candidate.filed is not None:
                 self._store.keep_original(candidate.filed)
         try:
-            images = self._record_all(candidates, source, now)
+            recorded = self._record(present, source, now)
         except IntegrityError:
             # Another process admitted the same bytes between our look and our commit; now they are there.
-            images = self._record_all(candidates, source, now)
-        fresh = [image.id for image, known in filter(None, images) if image.status == QUEUED and not known]
-        for candidate in candidates:
-            if candidate is not None and candidate.filed is not None:
+            recorded = self._record(present, source, now)
+        for candidate in present:
+            if candidate.filed is not None:
                 self._filing.release(candidate.filed.path)
+        fresh = [image.id for image, known in recorded if image.status == QUEUED and not known]
         if fresh and not self._publish(fresh, source):
             # The row waits without a message; the sweep publishes it once the broker is back.
             with self._sessions.begin() as session:
                 queries.set_published(session, fresh, None)
-        return [found and Admission(found[0].id, found[0].status, found[1]) for found in images]
+        admissions = iter([Admission(image.id, image.status, known) for image, known in recorded])
+        return [None if candidate is None else next(admissions) for candidate in candidates]
 
-    def _record_all(
-        self, candidates: Sequence[_Candidate | None], source: str, now: datetime
-    ) -> list[tuple[Image, bool] | None]:
+    def _record(self, candidates: Sequence[Candidate], source: str, now: datetime) -> list[tuple[Image, bool]]:
         with self._sessions.begin() as session:
-            return [self._record(session, candidate, source, now) if candidate else None for candidate in candidates]
-
-    def _record(self, session: Session, candidate: _Candidate, source: str, now: datetime) -> tuple[Image, bool]:
-        """Find or make the row of a candidate; the image, and whether nothing is to be done for it."""
-        name = storable_name(candidate.name)
-        if candidate.filed is None:
-            return self._record_unread(session, candidate, name, source, now)
-        image = queries.image_by_sha256(session, candidate.filed.sha256)
-        if image is not None:
-            if queries.add_name(session, image, name, source, now, candidate.fingerprint):
-                queries.record_event(session, "named_again", image, actor=source, at=now)
-            if image.status not in (QUARANTINED, DISCARDED) or image.error_code == "sop_uid_conflict":
-                return image, True
-            if candidate.problem is None:
-                queries.requeue(session, image, actor=source, at=now, event="dropped_again")
-                return image, False
-            self._refuse(session, image, candidate.problem, source, now)
-            return image, True
-
-        header = candidate.header
-        study = queries.study_for(session, header.study_instance_uid if header else None, now)
-        # The same name could not be read before, and now it can: it is the same image, going on.
-        image = queries.unread_image_by_name(session, name) or Image(
-            source=source, source_name=name, received_at=now, attempts=0, travels_alone=False
-        )
-        image.study_id = study.id
-        image.sha256, image.size_bytes = candidate.filed.sha256, candidate.filed.size_bytes
-        image.media_type = header.media_type if header else None
-        image.status, image.published_at = QUEUED, now
-        image.error_code = image.error_detail = image.finished_at = None
-        owner = self._owner_of_uid(session, header)
-        image.sop_instance_uid = header.sop_instance_uid if header else None
-        session.add(image)
-        session.flush()
-        queries.add_name(session, image, name, source, now, candidate.fingerprint)
-        queries.record_event(session, "admitted", image, actor=source, at=now)
-        if candidate.problem is not None:
-            self._refuse(session, image, candidate.problem, source, now)
-        elif owner is not None:
-            self._refuse(session, image, self._uid_conflict(owner, candidate.filed), source, now)
-        return image, False
-
-    def _record_unread(
-        self, session: Session, candidate: _Candidate, name: str, source: str, now: datetime
-    ) -> tuple[Image, bool]:
-        assert candidate.problem is not None
-        image = queries.unread_image_by_name(session, name)
-        known = image is not None
-        if image is None:
-            image = Image(source=source, source_name=name, received_at=now, attempts=0, travels_alone=False)
-            image.status = QUARANTINED
-            session.add(image)
-            session.flush()
-        queries.add_name(session, image, name, source, now, candidate.fingerprint)
-        self._refuse(session, image, candidate.problem, source, now)
-        return image, known
-
-    @staticmethod
-    def _refuse(session: Session, image: Image, problem: Refused | ImageRejected, source: str, now: datetime) -> None:
-        queries.quarantine(session, image, problem.code, problem.detail, actor=source, at=now)
-
-    @staticmethod
-    def _owner_of_uid(session: Session, header: Header | None) -> Image | None:
-        if header is None or header.sop_instance_uid is None:
-            return None
-        return queries.image_by_sop_instance_uid(session, header.sop_instance_uid)
-
-    def _uid_conflict(self, owner: Image, filed: Filed) -> ImageRejected:
-        assert owner.sha256 is not None
-        same = same_pixel_data(self._store.original(owner.sha256), filed.path)
-        what = {
-            True: "the pixels are the same",
-            False: "the pixels differ",
-            None: "the pixels could not be compared",
-        }
-        return ImageRejected(
-            "sop_uid_conflict",
-            f"Image {owner.id} came with the same SOP Instance UID but other bytes ({what[same]}). "
-            "Nothing was overwritten. Ask the sending station which of the two is right.",
-        )
+            register = Register(session, self._store, candidates, actor=source, now=now)
+            return [register.record(candidate) for candidate in candidates]

@@ -111,9 +111,7 @@ class Limits:
             ImageRejected: `damaged` or `too_many_pixels`.
         """
         if width < 1 or height < 1:
-            raise ImageRejected(
-                "damaged", f"The file says its picture is {width} x {height}. Export it again."
-            )
+            raise ImageRejected("damaged", f"The file says its picture is {width} x {height}. Export it again.")
         if width * height > self.max_pixels or max(width, height) > self.max_side:
             raise ImageRejected(
                 "too_many_pixels",
@@ -237,11 +235,7 @@ def _refuse_unknown(head: bytes) -> ImageRejected:
     for offset, magic, name in _UNSUPPORTED:
         if head.startswith(magic, offset):
             return ImageRejected("unsupported_type", f"This is a {name} file, whatever its name says. {ask}")
-    if (
-        head.startswith(b"BM")
-        and len(head) > 18
-        and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 108, 124)}
-    ):
+    if head.startswith(b"BM") and len(head) > 18 and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 108, 124)}:
         return ImageRejected("unsupported_type", f"This is a BMP file, whatever its name says. {ask}")
     if not head.strip(b"\x00"):
         return ImageRejected(
@@ -444,9 +438,7 @@ def encode_png(pixels: npt.NDArray[np.uint8], *, compress_level: int = 1) -> byt
 # -- JPEG ----------------------------------------------------------------------------------------------------
 
 _ENTROPY_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # a marker that is no stuffed byte, restart or fill
-_MOST_SCANS = (
-    100  # a progressive JPEG has about ten; thousands of empty ones are a way to burn a worker's time
-)
+_MOST_SCANS = 100  # a progressive JPEG has about ten; thousands of empty ones are a way to burn a worker's time
 _MOST_JUNK = 65536
 
 
@@ -477,9 +469,7 @@ class JpegFrame:
 
 
 def _cut_short(kind: str) -> ImageRejected:
-    return ImageRejected(
-        "truncated", f"The {kind} ends too early: it was not copied completely. Send it again."
-    )
+    return ImageRejected("truncated", f"The {kind} ends too early: it was not copied completely. Send it again.")
 
 
 def _take(stream: BinaryIO, count: int, kind: str) -> bytes:
@@ -498,9 +488,7 @@ def read_jpeg_frame(stream: BinaryIO) -> JpegFrame:
     Raises:
         ImageRejected: `truncated` or `damaged`.
     """
-    damaged = ImageRejected(
-        "damaged", "The JPEG's structure is broken. Export the X-ray again from its source."
-    )
+    damaged = ImageRejected("damaged", "The JPEG's structure is broken. Export the X-ray again from its source.")
     frame: tuple[int, int, int, int, tuple[int, ...]] | None = None
     transform: int | None = None
     orientation = 1
@@ -556,16 +544,12 @@ def _check_jpeg_kind(frame: JpegFrame) -> None:
     }
     ask = "Send it as an ordinary (baseline or progressive) JPEG, PNG or DICOM."
     if frame.precision != 8:
-        raise ImageRejected(
-            "unsupported_type", f"This is a JPEG with {frame.precision} bits per sample. {ask}"
-        )
+        raise ImageRejected("unsupported_type", f"This is a JPEG with {frame.precision} bits per sample. {ask}")
     if frame.process not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
         name = names.get(frame.process, "rare")
         raise ImageRejected("unsupported_type", f"This is a JPEG of the {name} kind. {ask}")
     if len(frame.components) not in (1, 3, 4):
-        raise ImageRejected(
-            "unsupported_type", f"This JPEG has {len(frame.components)} colour components. {ask}"
-        )
+        raise ImageRejected("unsupported_type", f"This JPEG has {len(frame.components)} colour components. {ask}")
 
 
 def _check_jpeg_end(data: bytes, position: int) -> None:
@@ -581,9 +565,7 @@ def _check_jpeg_end(data: bytes, position: int) -> None:
             return
         scans += marker == 0xDA
         if scans > _MOST_SCANS:
-            raise ImageRejected(
-                "damaged", f"The JPEG has more than {_MOST_SCANS} scans. Export the X-ray again."
-            )
+            raise ImageRejected("damaged", f"The JPEG has more than {_MOST_SCANS} scans. Export the X-ray again.")
         position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
     raise _cut_short("JPEG")
 
@@ -621,6 +603,8 @@ def decode_jpeg(data: bytes, frame: JpegFrame, *, at_least: int | None = None) -
 # -- PNG -----------------------------------------------------------------------------------------------------
 
 _MOST_CHUNKS_BEFORE_DATA = 1000
+_INFLATE_STEP = 1 << 18
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -629,7 +613,18 @@ class _PngStart:
     height: int
     bit_depth: int
     colour_type: int
+    interlaced: bool
     orientation: int
+
+    def inflated_bytes(self) -> int:
+        """Size of the filtered rows: each has one byte before its samples (PNG specification, sections 7.2 and 8)."""
+        bits = self.bit_depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[self.colour_type]
+        passes = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        size = 0
+        for x, y, step_x, step_y in passes:
+            columns, rows = -(-(self.width - x) // step_x), -(-(self.height - y) // step_y)
+            size += rows * (1 + -(-columns * bits // 8)) if columns > 0 and rows > 0 else 0
+        return size
 
 
 def _read_png_start(stream: BinaryIO) -> _PngStart:
@@ -638,12 +633,12 @@ def _read_png_start(stream: BinaryIO) -> _PngStart:
     start = _take(stream, 25, "PNG")
     if start[:8] != b"\x00\x00\x00\rIHDR" or zlib.crc32(start[4:21]) != int.from_bytes(start[21:], "big"):
         raise ImageRejected("damaged", "The PNG's header is broken. Export the X-ray again from its source.")
-    width, height, bit_depth, colour_type = struct.unpack_from(">IIBB", start, 8)
+    width, height, bit_depth, colour_type, _, _, interlace = struct.unpack_from(">IIBBBBB", start, 8)
     orientation = 1
     for _ in range(_MOST_CHUNKS_BEFORE_DATA):
         length, kind = struct.unpack(">I4s", _take(stream, 8, "PNG"))
         if kind in (b"IDAT", b"IEND"):
-            return _PngStart(width, height, bit_depth, colour_type, orientation)
+            return _PngStart(width, height, bit_depth, colour_type, interlace == 1, orientation)
         if kind == b"eXIf" and length <= _MOST_JUNK:
             orientation = _orientation(_take(stream, length, "PNG"))
             length = 0
@@ -651,35 +646,43 @@ def _read_png_start(stream: BinaryIO) -> _PngStart:
     raise ImageRejected("damaged", "The PNG has too many chunks before its pixels. Export the X-ray again.")
 
 
-def _check_png_chunks(data: bytes) -> None:
-    """Refuse a PNG that is cut short, or whose checksums do not match: the decoder skips those."""
+def _check_png_chunks(data: bytes, start: _PngStart) -> None:
+    """Refuse a PNG that is cut short, has too few rows, or whose checksums do not match.
+
+    The decoder looks at none of that: it leaves what is missing black.
+    """
     view = memoryview(data)
     position = len(_PNG_SIGNATURE)
+    missing = start.inflated_bytes()
+    inflater = zlib.decompressobj()
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
             break
         critical = not kind[0] & 0x20
-        if critical and zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(
-            view[end - 4 : end], "big"
-        ):
+        if critical and zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise ImageRejected(
                 "damaged",
                 "A checksum in the PNG does not match: the file was altered on its way. Send it again.",
             )
         if kind == b"acTL" and data[position + 8 : position + 12] > b"\x00\x00\x00\x01":
-            raise ImageRejected(
-                "unsupported_type", "This is an animated PNG. Send each X-ray as a file of its own."
-            )
+            raise ImageRejected("unsupported_type", "This is an animated PNG. Send each X-ray as a file of its own.")
+        if kind == b"IDAT" and missing > 0:
+            waiting: bytes | memoryview = view[position + 8 : end - 4]
+            while waiting and missing > 0 and not inflater.eof:
+                missing -= len(inflater.decompress(waiting, _INFLATE_STEP))
+                waiting = inflater.unconsumed_tail
         if kind == b"IEND":
+            if missing > 0:
+                raise _cut_short("PNG")
             return
         position = end
     raise _cut_short("PNG")
 
 
 def _decode_png(data: bytes, start: _PngStart) -> npt.NDArray[np.uint8]:
-    _check_png_chunks(data)
+    _check_png_chunks(data, start)
     with PngImageFile(io.BytesIO(data)) as image:
         if image.size != (start.width, start.height):
             raise ValueError("two sizes in one PNG")
@@ -706,9 +709,7 @@ def _grey_png(image: Image.Image, bit_depth: int, key: int | None) -> npt.NDArra
         if key is not None:
             grey[grey == key * 255 // (2**bit_depth - 1)] = 0
         return grey
-    samples = np.asarray(image).astype(
-        np.uint32
-    )  # little endian 16 bit in Pillow; Pillow's own convert("L") clips
+    samples = np.asarray(image).astype(np.uint32)  # little endian 16 bit in Pillow; Pillow's own convert("L") clips
     if key is not None:
         samples[samples == key] = 0
     # round(v * 255 / 65535) without a division: 0 -> 0, 65535 -> 255.

@@ -38,62 +38,54 @@ def record_event(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Add one row to the audit trail, in the transaction that makes the change it tells of."""
-    session.add(AuditEvent(image_id=image and image.id, at=at, actor=actor, event=event, detail=dict(detail or {})))
+    session.add(AuditEvent(image=image, at=at, actor=actor, event=event, detail=dict(detail or {})))
 
 
 # -- intake -----------------------------------------------------------------------------------------------
 
 
-def image_by_sha256(session: Session, sha256: str) -> Image | None:
-    """The image with these bytes, if they ever came in."""
-    return session.scalar(select(Image).where(Image.sha256 == sha256))
+def images_by_sha256(session: Session, digests: Sequence[str]) -> dict[str, Image]:
+    """The images with these bytes, if they ever came in, with their names."""
+    found = session.scalars(select(Image).where(Image.sha256.in_(digests)).options(selectinload(Image.names)))
+    return {image.sha256: image for image in found if image.sha256 is not None}
 
 
-def image_by_sop_instance_uid(session: Session, uid: str) -> Image | None:
-    """The image that owns a DICOM SOP Instance UID: the first that came with it and was not refused."""
-    return session.scalar(
+def images_by_sop_instance_uid(session: Session, uids: Iterable[str | None]) -> dict[str, Image]:
+    """The image that owns each DICOM SOP Instance UID: the first that came with it and was not refused."""
+    wanted = {uid for uid in uids if uid is not None}
+    if not wanted:
+        return {}
+    found = session.scalars(
         select(Image)
-        .where(Image.sop_instance_uid == uid, Image.sha256.is_not(None))
+        .where(Image.sop_instance_uid.in_(wanted), Image.sha256.is_not(None))
         .where(or_(Image.error_code.is_(None), Image.error_code != "sop_uid_conflict"))
-        .order_by(Image.id)
-        .limit(1)
+        .order_by(Image.id.desc())
     )
+    return {image.sop_instance_uid: image for image in found if image.sop_instance_uid is not None}
 
 
-def unread_image_by_name(session: Session, name: str) -> Image | None:
-    """The quarantined image of this name whose bytes could not be read, if there is one."""
-    return session.scalar(
-        select(Image).where(Image.sha256.is_(None), Image.source_name == name, Image.status == QUARANTINED).limit(1)
+def studies_by_uid(session: Session, uids: Iterable[str | None]) -> dict[str, Study]:
+    """The studies of these DICOM Study Instance UIDs that are known."""
+    wanted = {uid for uid in uids if uid is not None}
+    if not wanted:
+        return {}
+    found = session.scalars(select(Study).where(Study.study_instance_uid.in_(wanted)))
+    return {study.study_instance_uid: study for study in found if study.study_instance_uid is not None}
+
+
+def unread_images_by_name(session: Session, names: Sequence[str]) -> dict[str, Image]:
+    """The quarantined images of these names whose bytes could not be read."""
+    found = session.scalars(
+        select(Image)
+        .where(Image.sha256.is_(None), Image.source_name.in_(names), Image.status == QUARANTINED)
+        .options(selectinload(Image.names))
     )
+    return {image.source_name: image for image in found}
 
 
 def seen_fingerprints(session: Session, fingerprints: Iterable[str]) -> set[str]:
     """Which of these fingerprints of files left in place are known."""
     return set(session.scalars(select(SourceName.fingerprint).where(SourceName.fingerprint.in_(list(fingerprints)))))
-
-
-def study_for(session: Session, study_instance_uid: str | None, at: datetime) -> Study:
-    """The study of this UID, made if need be; without a UID always a new study of one image."""
-    study = None
-    if study_instance_uid is not None:
-        study = session.scalar(select(Study).where(Study.study_instance_uid == study_instance_uid))
-    if study is None:
-        study = Study(study_instance_uid=study_instance_uid, created_at=at)
-        session.add(study)
-        session.flush()
-    return study
-
-
-def add_name(
-    session: Session, image: Image, name: str, source: str, at: datetime, fingerprint: str | None = None
-) -> bool:
-    """Keep a name that an image came under; True if it is new."""
-    known = session.scalar(select(SourceName).where(SourceName.image_id == image.id, SourceName.name == name))
-    if known is not None:
-        known.fingerprint = fingerprint or known.fingerprint
-        return False
-    session.add(SourceName(image_id=image.id, name=name, source=source, fingerprint=fingerprint, received_at=at))
-    return True
 
 
 def requeue(session: Session, image: Image, *, actor: str, at: datetime, event: str) -> None:
@@ -141,22 +133,27 @@ def lease(session: Session, ids: Sequence[int], *, owner: str, now: datetime, se
 
 
 def owned(session: Session, ids: Sequence[int], owner: str) -> dict[int, Image]:
-    """Those of ``ids`` that ``owner`` still holds the lease of, locked for this transaction, by id."""
+    """Those of ``ids`` that ``owner`` still holds the lease of, with their predictions, locked, by id."""
     rows = session.scalars(
-        select(Image).where(Image.id.in_(ids), Image.status == PROCESSING, Image.lease_owner == owner).with_for_update()
+        select(Image)
+        .where(Image.id.in_(ids), Image.status == PROCESSING, Image.lease_owner == owner)
+        .options(selectinload(Image.predictions))
+        .with_for_update()
     )
     return {image.id: image for image in rows}
 
 
 def finish(session: Session, image: Image, prediction: Prediction, *, actor: str) -> None:
-    """Commit what the model says and the status together; a second prediction of a version is not made."""
-    known = session.scalar(
-        select(Prediction).where(Prediction.image_id == image.id, Prediction.model_version == prediction.model_version)
-    )
-    if known is None:
-        prediction.image_id = image.id
-        session.add(prediction)
+    """Commit what the model says and the status together; a second prediction of a version is not made.
+
+    ``image`` comes from ``owned``.
+    """
+    for known in image.predictions:
+        if known.model_version == prediction.model_version:
+            break
+    else:
         known = prediction
+        image.predictions.append(prediction)
     image.status = DONE
     image.label, image.confidence = known.label, known.confidence
     image.needs_review = known.needs_review
@@ -294,6 +291,11 @@ def images_by_id(session: Session, ids: Iterable[int]) -> list[Image]:
     if len(wanted) > 500:  # databases limit how many values a query may carry
         return [image for image in all_ranked(session) if image.id in wanted]
     return list(session.scalars(ranked().where(Image.id.in_(wanted)).options(*WITH_ALL)))
+
+
+def status_of(session: Session, image_id: int) -> str | None:
+    """The status of an image; None if there is none of this id. For asking often."""
+    return session.scalar(select(Image.status).where(Image.id == image_id))
 
 
 def needing_review(session: Session) -> int:

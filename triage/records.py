@@ -123,6 +123,7 @@ class Image(Record):
     confidence: Mapped[float | None]
     needs_review: Mapped[bool | None]
 
+    study: Mapped[Study | None] = relationship()
     names: Mapped[list[SourceName]] = relationship(order_by="SourceName.id")
     predictions: Mapped[list[Prediction]] = relationship(order_by="Prediction.id")
     reviews: Mapped[list[Review]] = relationship(order_by="Review.id")
@@ -199,6 +200,8 @@ class AuditEvent(Record):
     actor: Mapped[str] = mapped_column(String(128))
     event: Mapped[str] = mapped_column(String(32))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    image: Mapped[Image | None] = relationship()
 
 
 def open_database(url: str) -> Engine:

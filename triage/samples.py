@@ -1,14 +1,16 @@
 """Synthetic radiographs: drawn bones that no patient ever had, for demonstrations, tests and benchmarks.
 
-Bones are drawn the way X-rays see them: each is a tube of dense cortex around a lighter marrow, and what is shown grows
-with the length of bone and soft tissue that a ray has to cross. That gives the bright edges of long bones, and the dark
-line or bright overlap of a fracture, without painting either. Every picture says SYNTHETIC in its corner.
+Bones are drawn the way X-rays see them: each is a tube of dense cortex around a lighter marrow, and what is
+shown grows with the length of bone and soft tissue that a ray has to cross. That gives the bright edges of
+long bones, and the dark line or bright overlap of a fracture, without painting either. Every picture says
+SYNTHETIC in its corner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Point = tuple[float, float]
 
 HEIGHT, WIDTH = 1250, 1000
 
-# -- Bones -------------------------------------------------------------------------------------------------------------
+# -- Bones ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,7 @@ def _bone_attenuation(rng: np.random.Generator, bone: Bone, x: Floats, y: Floats
     length = float(np.hypot(x1 - x0, y1 - y0))
     along = ((x1 - x0) / length, (y1 - y0) / length)
     u = ((x - x0) * along[0] + (y - y0) * along[1]) / length
-    v = (
-        -(x - x0) * along[1] + (y - y0) * along[0] - bone.bow * np.sin(np.pi * np.clip(u, 0, 1))
-    ) / bone.radius
+    v = (-(x - x0) * along[1] + (y - y0) * along[0] - bone.bow * np.sin(np.pi * np.clip(u, 0, 1))) / bone.radius
 
     def cross(u: Floats, v: Floats) -> Floats:
         dense, spongy = _tube(u, v, bone, length)
@@ -153,7 +153,7 @@ def _jagged(rng: np.random.Generator, v: Floats) -> Floats:
     return np.interp(v, knots, heights).astype(np.float32)
 
 
-# -- Views -------------------------------------------------------------------------------------------------------------
+# -- Views ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -181,77 +181,71 @@ def _forearm(radius_break: Fracture | None, ulna_break: Fracture | None = None, 
             Bone((0.35 + lean, 0.13), (0.33, 0.83), 0.0245, 1.25, 2.15, 0.017, fracture=radius_break),
             Bone((0.455 + lean, 0.05), (0.458, 0.835), 0.0235, 2.0, 1.15, -0.010, fracture=ulna_break),
             Bone((0.44 + lean, -0.16), (0.42 + lean, 0.095), 0.040, 1.0, 1.95, 0.0),
-            *_carpals(0.385, 0.868),
+            *_carpals(0.390, 0.866, 1.12),
         ),
-        flesh=((((0.41 + lean, -0.1), 0.150), ((0.41 + lean, 0.18), 0.165), ((0.395, 0.55), 0.132), ((0.39, 0.82), 0.098),
-                ((0.385, 1.1), 0.118)),),
+        flesh=((((0.41 + lean, -0.1), 0.150), ((0.41 + lean, 0.18), 0.165), ((0.395, 0.55), 0.132),
+                ((0.39, 0.82), 0.098), ((0.385, 1.1), 0.118)),),
         tilt=-0.7,
     )  # fmt: skip
 
 
-def _carpals(x: float, y: float) -> tuple[Bone, ...]:
+def _carpals(x: float, y: float, size: float = 1.0) -> tuple[Bone, ...]:
     """The eight small bones of the wrist, two rows."""
-    spots = ((-0.052, 0.000), (-0.016, -0.004), (0.020, 0.004), (0.050, 0.014),
-             (-0.062, 0.043), (-0.028, 0.044), (0.010, 0.047), (0.046, 0.052))  # fmt: skip
-    return tuple(
-        Bone(
-            (x + dx - 0.003, y + dy - 0.022),
-            (x + dx + 0.004, y + dy + 0.022),
-            0.0195,
-            1.0,
-            1.0,
-            0,
-            0.16,
-            0.62,
-        )
-        for dx, dy in spots
-    )
+    # Middle, half length, lean, radius: scaphoid, lunate, triquetrum, pisiform; trapezium to hamate.
+    bones = (
+        (-0.040, 0.000, 0.026, 0.55, 0.0165), (-0.004, -0.008, 0.022, -0.25, 0.0180),
+        (0.031, 0.000, 0.021, -0.45, 0.0155), (0.044, 0.010, 0.013, 0.2, 0.0105),
+        (-0.060, 0.038, 0.021, -0.35, 0.0150), (-0.037, 0.044, 0.018, 0.1, 0.0130),
+        (-0.009, 0.038, 0.031, 0.08, 0.0185), (0.026, 0.040, 0.026, -0.30, 0.0185),
+    )  # fmt: skip
+    made = []
+    for dx, dy, half, lean, radius in bones:
+        middle = (x + size * dx, y + size * dy)
+        step = (size * half * np.sin(lean), size * half * np.cos(lean))
+        ends = (middle[0] - step[0], middle[1] - step[1]), (middle[0] + step[0], middle[1] + step[1])
+        made.append(Bone(*ends, size * radius, 1.12, 1.05, 0.002, 0.20, 0.80))
+    return tuple(made)
 
 
 def _hand(fracture: Fracture | None) -> View:
-    wrist = (0.40, 0.80)
     bones: list[Bone] = [
-        Bone((0.350, 1.12), (0.362, 0.868), 0.034, 1.0, 1.5),
-        Bone((0.462, 1.12), (0.458, 0.862), 0.024, 1.0, 1.25),
-        *_carpals(0.398, 0.775),
+        Bone((0.345, 1.25), (0.358, 0.925), 0.040, 1.0, 1.55),
+        Bone((0.478, 1.25), (0.470, 0.915), 0.028, 1.0, 1.3),
+        *_carpals(0.405, 0.832, 1.25),
     ]
     flesh: list[tuple[tuple[Point, float], ...]] = [
-        (((0.41, 1.1), 0.10), ((0.405, 0.88), 0.094), ((0.40, 0.72), 0.118), ((0.41, 0.60), 0.125)),
+        (((0.41, 1.2), 0.118), ((0.408, 0.93), 0.110), ((0.405, 0.80), 0.125), ((0.42, 0.64), 0.140)),
+        (((0.33, 0.86), 0.075), ((0.255, 0.72), 0.052)),
     ]
-    rays = (  # angle from straight up, start, metacarpal length, then three phalanges
-        (-0.64, (0.315, 0.755), 0.130, (0.095, 0.075)),
-        (-0.19, (0.352, 0.735), 0.195, (0.120, 0.070, 0.052)),
-        (-0.03, (0.392, 0.730), 0.190, (0.132, 0.083, 0.054)),
-        (0.12, (0.428, 0.735), 0.172, (0.122, 0.079, 0.054)),
-        (0.29, (0.458, 0.745), 0.158, (0.096, 0.057, 0.049)),
+    rays = (  # lean from straight up, start, metacarpal length, then its phalanges
+        (-0.72, (0.312, 0.805), 0.150, (0.115, 0.085)),
+        (-0.17, (0.352, 0.780), 0.228, (0.142, 0.083, 0.060)),
+        (-0.03, (0.400, 0.775), 0.220, (0.156, 0.098, 0.064)),
+        (0.11, (0.444, 0.780), 0.200, (0.144, 0.094, 0.063)),
+        (0.27, (0.480, 0.790), 0.182, (0.112, 0.068, 0.056)),
     )
-    for number, (angle, (x, y), metacarpal, phalanges) in enumerate(rays):
-        trail: list[tuple[Point, float]] = []
-        radius = 0.0150 if number else 0.0155
+    for number, (lean, (x, y), metacarpal, phalanges) in enumerate(rays):
+        limb: list[tuple[Point, float]] = []
         for segment, length in enumerate((metacarpal, *phalanges)):
-            bend = angle * (1 - 0.10 * segment)
-            tip = (x + length * np.sin(bend), y - length * np.cos(bend))
+            bend = lean * (1 - 0.13 * segment)
+            tip = (x + length * float(np.sin(bend)), y - length * float(np.cos(bend)))
             here = fracture if (number, segment) == (4, 0) else None
-            size = radius * (1, 0.86, 0.72, 0.58)[segment]
-            bones.append(
-                Bone(
-                    (x, y), tip, size, 1.45, 1.5 if segment < len(phalanges) else 1.2, 0.002, 0.42, 0.85, here
-                )
-            )
-            trail += [((x, y), 0.037 - 0.004 * segment), (tip, 0.033 - 0.004 * segment)]
-            x, y = tip[0] + 0.007 * np.sin(bend), tip[1] - 0.007 * np.cos(bend)
-        flesh.append(tuple(trail))
-    del wrist
-    return View(tuple(bones), tuple(flesh), side="R", tilt=0.5, open_to=(0.04, 0.03, 0.96, 0.96))
+            radius = 0.0172 * (1, 0.86, 0.70, 0.56)[segment]
+            last = segment == len(phalanges)
+            bones.append(Bone((x, y), tip, radius, 1.5, 1.15 if last else 1.45, 0.002, 0.44, 0.95, here))
+            limb += [((x, y), 0.047 - 0.005 * segment), (tip, 0.042 - 0.005 * segment)]
+            x, y = tip[0] + 0.007 * float(np.sin(bend)), tip[1] - 0.007 * float(np.cos(bend))
+        flesh.append(tuple(limb))
+    return View(tuple(bones), tuple(flesh), side="R", tilt=0.5, open_to=(0.03, 0.03, 0.97, 0.97))
 
 
 def _femur(fracture: Fracture | None) -> View:
     return View(
         bones=(
-            Bone((0.43, -0.12), (0.385, 0.86), 0.050, 1.0, 2.05, 0.018, 0.42, 1.15, fracture),
-            Bone((0.35, 0.905), (0.352, 1.5), 0.048, 2.0, 1.0, 0, 0.34, 1.05),
-            Bone((0.455, 0.93), (0.462, 1.5), 0.022, 1.5, 1.0, 0.004, 0.36, 0.9),
-            Bone((0.36, 0.755), (0.364, 0.845), 0.048, 1.0, 1.0, 0, 0.14, 0.34),
+            Bone((0.43, -0.12), (0.385, 0.868), 0.050, 1.0, 2.0, 0.018, 0.42, 1.10, fracture),
+            Bone((0.385, 0.892), (0.387, 1.6), 0.052, 1.95, 1.0, 0, 0.36, 1.05),
+            Bone((0.495, 0.935), (0.492, 1.6), 0.021, 1.5, 1.0, 0.004, 0.38, 0.95),
+            Bone((0.368, 0.730), (0.366, 0.815), 0.044, 1.0, 1.0, 0, 0.16, 0.34),
         ),
         flesh=((((0.42, -0.1), 0.29), ((0.40, 0.4), 0.245), ((0.385, 0.82), 0.175), ((0.39, 1.1), 0.18)),),
         side="R",
@@ -263,18 +257,17 @@ def _femur(fracture: Fracture | None) -> View:
 def _ankle(fibula_break: Fracture | None, tibia_break: Fracture | None = None) -> View:
     return View(
         bones=(
-            Bone((0.395, -0.2), (0.405, 0.615), 0.052, 1.0, 1.72, -0.006, 0.34, 1.1, tibia_break),
+            Bone((0.395, -0.2), (0.405, 0.618), 0.052, 1.0, 1.72, -0.006, 0.34, 1.1, tibia_break),
             Bone((0.535, -0.2), (0.512, 0.685), 0.0215, 1.0, 1.5, 0.004, 0.40, 1.0, fibula_break),
-            Bone((0.318, 0.60), (0.335, 0.668), 0.022, 1.2, 0.9, 0, 0.22, 0.75),
-            Bone((0.345, 0.685), (0.482, 0.690), 0.054, 1.02, 1.02, 0, 0.16, 0.85),
-            Bone((0.375, 0.775), (0.500, 0.800), 0.062, 1.05, 1.1, 0, 0.15, 0.70),
-            Bone((0.335, 0.83), (0.30, 0.93), 0.042, 1.1, 1.1, 0, 0.16, 0.60),
-            Bone((0.43, 0.87), (0.44, 0.96), 0.045, 1.1, 1.1, 0, 0.16, 0.58),
+            Bone((0.325, 0.585), (0.338, 0.668), 0.021, 1.5, 0.95, 0, 0.26, 0.85),
+            Bone((0.412, 0.626), (0.418, 0.735), 0.056, 1.16, 1.28, 0.003, 0.15, 0.80),
+            Bone((0.436, 0.705), (0.462, 0.905), 0.050, 1.05, 1.2, 0.008, 0.16, 0.55),
         ),
         flesh=((((0.45, -0.15), 0.185), ((0.445, 0.25), 0.165), ((0.425, 0.58), 0.155), ((0.42, 0.74), 0.165),
                 ((0.40, 0.96), 0.19)),),
         side="L",
         tilt=-1.2,
+        open_to=(0.05, 0.03, 0.95, 0.855),
     )  # fmt: skip
 
 
@@ -309,7 +302,7 @@ def _upper_arm(fracture: Fracture | None) -> View:
     )  # fmt: skip
 
 
-# -- From a view to a picture ------------------------------------------------------------------------------------------
+# -- From a view to a picture --------------------------------------------------------------------------------
 
 
 def _flesh_attenuation(rng: np.random.Generator, view: View, height: int, width: int) -> Floats:
@@ -320,7 +313,7 @@ def _flesh_attenuation(rng: np.random.Generator, view: View, height: int, width:
     thickness = np.zeros((rows, columns), np.float32)
     for limb in view.flesh:
         squared = np.zeros_like(thickness)
-        for ((x0, y0), r0), ((x1, y1), r1) in zip(limb, limb[1:], strict=False):
+        for ((x0, y0), r0), ((x1, y1), r1) in pairwise(limb):
             span = (x1 - x0) ** 2 + (y1 - y0) ** 2
             t = np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / max(span, 1e-9), 0, 1)
             eased = t * t * (3 - 2 * t)
@@ -353,17 +346,12 @@ def _expose(rng: np.random.Generator, view: View, height: int, width: int) -> Fl
         y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
         shadow = _bone_attenuation(rng, bone, (x + 0.5) * np.float32(scale), (y + 0.5) * np.float32(scale))
         attenuation[top:bottom, left:right] += 0.36 * bone.radius**0.25 / 0.4 * shadow
-    grey = 1 - np.exp(-0.98 * attenuation)
-    grey = grey**1.12
-    blurred = Image.fromarray(np.round(grey * 65535).astype(np.int32).astype(np.float32))
-    grey = np.asarray(blurred.resize((width, height)), dtype=np.float32) / 65535
+    grey = (1 - np.exp(-1.25 * attenuation)) ** 1.45 * 1.16
     # Fewer quanta arrive behind dense bone, so that noise grows with attenuation.
     noise = rng.standard_normal((height, width), dtype=np.float32)
     noise = 0.55 * noise + 0.75 * _smooth_noise(rng, (height, width), 2.0)
     grey = grey + noise * (0.0085 + 0.011 * grey)
-    return np.asarray(
-        np.clip(0.025 + 0.95 * grey, 0, 1) * _collimation(view, height, width), dtype=np.float32
-    )
+    return np.asarray(np.clip(0.025 + 0.95 * grey, 0, 1) * _collimation(view, height, width), dtype=np.float32)
 
 
 def _span(start: float, end: float, reach: float, height: int, most: int | None = None) -> tuple[int, int]:
@@ -380,7 +368,7 @@ def _collimation(view: View, height: int, width: int) -> Floats:
     down = -x * np.sin(angle) + y * np.cos(angle) + 0.5
     left, top, right, bottom = view.open_to
     inside = np.minimum(np.minimum(across - left, right - across), np.minimum(down - top, bottom - down))
-    return (0.06 + 0.94 * np.clip(inside / 0.004 + 0.5, 0, 1)).astype(np.float32)
+    return np.asarray(0.06 + 0.94 * np.clip(inside / 0.004 + 0.5, 0, 1), dtype=np.float32)
 
 
 def _mark(pixels: npt.NDArray[np.uint8], side: str) -> npt.NDArray[np.uint8]:
@@ -403,9 +391,7 @@ def _radiograph(rng: np.random.Generator, view: View, height: int, width: int) -
     return _mark(np.round(grey * 255).astype(np.uint8), view.side)
 
 
-def draw_radiograph(
-    rng: np.random.Generator, height: int = HEIGHT, width: int = WIDTH
-) -> npt.NDArray[np.uint8]:
+def draw_radiograph(rng: np.random.Generator, height: int = HEIGHT, width: int = WIDTH) -> npt.NDArray[np.uint8]:
     """Draw one synthetic radiograph: a body part and a fracture of the generator's choice.
 
     Args:
@@ -429,7 +415,7 @@ def draw_radiograph(
     return _radiograph(rng, view, height, width)
 
 
-# -- Files -------------------------------------------------------------------------------------------------------------
+# -- Files ---------------------------------------------------------------------------------------------------
 
 
 def make_uid(*parts: object) -> str:
@@ -450,9 +436,11 @@ def write_dicom(
 
     Args:
         path: where to.
-        pixels: (rows, columns) or (rows, columns, 3), uint8, uint16 or int16, as stored: not windowed, not inverted.
-        transfer_syntax: UID; Explicit VR Little Endian unless told otherwise. Must be an uncompressed one or RLE.
-        **attributes: DICOM keywords and values, set last: they replace what would be there. None leaves one out.
+        pixels: (rows, columns) or (rows, columns, 3), uint8, uint16 or int16, as stored: not windowed, not
+            inverted.
+        transfer_syntax: UID; Explicit VR Little Endian unless told otherwise. Must be an uncompressed one or
+        RLE. **attributes: DICOM keywords and values, set last: they replace what would be there. None leaves
+        one out.
 
     Returns:
         The path.
@@ -481,8 +469,8 @@ def write_dicom(
         dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.dtype.itemsize
         dataset.HighBit = dataset.BitsStored - 1
         dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-        order = ">" if transfer_syntax == "1.2.840.10008.1.2.2" else "<"
-        data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+        big_endian = transfer_syntax == "1.2.840.10008.1.2.2"
+        data = pixels.astype(pixels.dtype.newbyteorder(">" if big_endian else "<")).tobytes()
         dataset.PixelData = data + b"\0" * (len(data) % 2)
         dataset["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
     dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.1" if encapsulated else transfer_syntax)
@@ -500,16 +488,12 @@ def write_dicom(
     return path
 
 
-def _samples(seed: int) -> list[tuple[str, View]]:
-    del seed
-    return []
-
-
 def write_samples(directory: Path, *, seed: int = 0) -> list[Path]:
     """Write a dozen synthetic radiographs and three broken files, as an inbox might receive them.
 
-    Five JPEG, four PNG (one with 16 bits), three DICOM (MONOCHROME1; 12 bits with a window; 12 bits without one; the
-    first two are one study), and `broken-*`: a JPEG cut short, text named .jpg, a DICOM file without pixels.
+    Five JPEG, four PNG (one with 16 bits), three DICOM (MONOCHROME1; 12 bits with a window; 12 bits without
+    one; the first two are one study), and `broken-*`: a JPEG cut short, text named .jpg, a DICOM file without
+    pixels.
 
     Args:
         directory: is made where it is missing; files of the same names are replaced.
@@ -527,7 +511,7 @@ def write_samples(directory: Path, *, seed: int = 0) -> list[Path]:
         "ankle-fibula-03.jpg": _ankle(Fracture(0.80, 0.95, 0.16, 0.28, 0.03)),
         "femur-shaft-04.jpg": _femur(Fracture(0.52, 0.45, -0.5, 0.95, -0.06)),
         "hand-metacarpal-05.jpg": _hand(Fracture(0.66, 0.35, 0.05, 0.2, 0.30)),
-        "shin-spiral-06.png": _shin(Fracture(0.62, 0.55, 0.13, 0.14, 0.012, 1.5)),
+        "shin-spiral-06.png": _shin(Fracture(0.62, 0.50, 0.10, -0.09, -0.01, 1.3)),
         "upper-arm-transverse-07.png": _upper_arm(Fracture(0.52, 0.10, 0.12, 0.35, -0.05)),
         "forearm-hairline-08.png": _forearm(Fracture(0.70, 0.5, 0.045), lean=0.02),
         "shin-both-bones-09-16bit.png": _shin(
@@ -535,7 +519,7 @@ def write_samples(directory: Path, *, seed: int = 0) -> list[Path]:
         ),
         "wrist-monochrome1-10.dcm": _forearm(Fracture(0.88, 0.2, -0.05, -0.22, -0.12)),
         "ankle-windowed-11.dcm": _ankle(Fracture(0.72, 0.7, 0.1, 0.4, 0.04), Fracture(0.93, 0.9, 0.03)),
-        "upper-arm-spiral-12.dcm": _upper_arm(Fracture(0.58, 0.65, 0.16, 0.30, 0.03, 1.2)),
+        "upper-arm-spiral-12.dcm": _upper_arm(Fracture(0.58, 0.60, 0.12, -0.12, -0.02, 1.2)),
     }
     written = []
     for number, (name, view) in enumerate(views.items()):
@@ -556,7 +540,7 @@ def write_samples(directory: Path, *, seed: int = 0) -> list[Path]:
 
 def _write_dicom_sample(path: Path, pixels: npt.NDArray[np.uint8], seed: int) -> None:
     twelve_bits: dict[str, Any] = {"BitsStored": 12, "HighBit": 11}
-    uids = {
+    uids: dict[str, Any] = {
         "SOPInstanceUID": make_uid(seed, path.name),
         "StudyInstanceUID": make_uid(seed, "study", "upper-arm" if "upper-arm" in path.name else "shared"),
         "SeriesInstanceUID": make_uid(seed, "series", path.name),

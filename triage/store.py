@@ -1,6 +1,6 @@
 """Files on disk: originals and renders by hash, and the place where arriving files wait for their row.
 
-``filing/<session>/<n>/<name>`` holds a file from the moment it leaves the inbox until its row is committed,
+``filing/<session>/<n>~<name>`` holds a file from the moment it leaves the inbox until its row is committed,
 under the name it came with. A process that dies leaves its session behind; the next watcher files it again.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 COPY_CHUNK = 1 << 20
+_LONGEST_NAME = 255  # bytes, on the common file systems
 
 
 class Refused(Exception):
@@ -134,7 +135,8 @@ class Store:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_directory(target.parent)
+        # The folder is not synced: a power cut that takes this name back also takes back what came after it on
+        # the disk, the removal from `filing/` among it, so the file is there to be admitted again.
         return target
 
 
@@ -195,7 +197,11 @@ class Filing:
             self._lock = None
 
     def _place(self, name: str) -> Path:
+        """A free place that tells the name: ``<n>~<name>``, or a folder ``<n>`` where the name is a path or long."""
         self._taken += 1
+        flat = f"{self._taken}~{name}"
+        if "/" not in name and len(os.fsencode(flat)) <= _LONGEST_NAME:
+            return self._directory / flat
         place = self._directory / str(self._taken) / name
         place.parent.mkdir(parents=True)
         return place
@@ -248,6 +254,8 @@ class Filing:
     def release(self, place: Path) -> None:
         """Forget a filed file, once its row is committed."""
         place.unlink(missing_ok=True)
+        if place.parent == self._directory:
+            return
         for folder in place.parents:
             try:
                 folder.rmdir()
@@ -289,7 +297,9 @@ def abandoned(home: Path) -> Iterator[tuple[Path, str, str]]:
         try:
             source = session.name.split("-", 1)[0]
             for slot in sorted(session.iterdir()):
-                if slot.is_dir():
+                if "~" in slot.name:
+                    yield slot, slot.name.split("~", 1)[1], source
+                elif slot.is_dir():
                     for path in sorted(path for path in slot.rglob("*") if not path.is_dir()):
                         yield path, str(path.relative_to(slot)), source
             _remove_empty_folders(session)

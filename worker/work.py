@@ -20,7 +20,7 @@ from triage import queries
 from triage.classifier import Classification, Classifier
 from triage.intake import utc_now
 from triage.pixels import ImageRejected, Limits, encode_png, read_for_network
-from triage.records import Image, Prediction, sessions
+from triage.records import Prediction, sessions
 from triage.settings import Settings
 from triage.store import Store, write_durably
 
@@ -132,7 +132,7 @@ class Work:
                 if isinstance(outcome, ImageRejected):
                     queries.quarantine(session, image, outcome.code, outcome.detail, actor=owner, at=now)
                 else:
-                    queries.finish(session, image, self._prediction(image, outcome, now), actor=owner)
+                    queries.finish(session, image, self._prediction(outcome, now), actor=owner)
         self._version_kept = True
         if len(mine) < len(outcomes):
             log.warning("%d images were taken back before their work ended", len(outcomes) - len(mine))
@@ -145,9 +145,8 @@ class Work:
                 session, bundle.version, bundle.digests[bundle.keras_path.name], bundle.labels, now
             )
 
-    def _prediction(self, image: Image, found: Classification, now: datetime) -> Prediction:
+    def _prediction(self, found: Classification, now: datetime) -> Prediction:
         return Prediction(
-            image_id=image.id,
             model_version=self._classifier.bundle.version,
             label=found.label,
             confidence=found.confidence,
