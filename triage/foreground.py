@@ -11,7 +11,7 @@ from triage.bundle import find_bundle, open_bundle
 from triage.console import stderr
 from triage.logs import configure_logging
 from triage.settings import Settings
-from triage.stack import START_SECONDS, PartMissing, hold_home, port_is_free, prepare_home, specs_for
+from triage.stack import START_SECONDS, PartMissing, dashboard_url, hold_home, port_is_free, prepare_home, specs_for
 from triage.supervisor import StartFailed, Supervisor
 
 log = logging.getLogger("triage")
@@ -31,7 +31,7 @@ def run_stack(settings: Settings, *, dashboard: bool) -> None:
     with hold_home(settings):
         prepare_home(settings)
         version = open_bundle(find_bundle(settings)).version
-        if dashboard and not port_is_free(settings.host, settings.port):
+        if dashboard and not port_is_free(settings.port):
             raise PartMissing(f"port {settings.port} is in use; name another with --port")
         specs = specs_for(settings, dashboard=dashboard)
         supervisor = Supervisor(specs, settings.home_dir / "run" / "pids.json")
@@ -43,7 +43,7 @@ def run_stack(settings: Settings, *, dashboard: bool) -> None:
                 stderr.print(f"ready after {time.monotonic() - began:.1f} s, model {version}")
                 stderr.print(f"inbox:     {settings.inbox_dir}")
                 if dashboard:
-                    stderr.print(f"dashboard: http://{settings.host}:{settings.port}")
+                    stderr.print(f"dashboard: {dashboard_url(settings)}")
                 stderr.print(NOTICE)
             supervisor.keep()
         except StartFailed as error:

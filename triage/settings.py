@@ -47,8 +47,7 @@ class Settings(BaseSettings):
         ge=1,
         description="Worker children. Default: one per core.",
     )
-    host: str = Field("127.0.0.1", description="Address the dashboard listens on.")
-    port: int = Field(8501, ge=1, le=65535, description="Port of the dashboard.")
+    port: int = Field(8501, ge=1, le=65535, description="Port of the dashboard, on the loopback address only.")
 
     watch: Literal["auto", "events", "poll"] = Field(
         "auto",

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import shutil
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+DASHBOARD_HOST = "127.0.0.1"
 
 
 class PartMissing(Exception):
@@ -135,13 +137,13 @@ def redis_server() -> str:
 
 def redis_spec(settings: Settings) -> Spec:
     """A private Redis on a socket of its own: no port is opened. Its log of commands survives a restart."""
-    socket = private_socket(settings.home_dir)
-    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    listening = private_socket(settings.home_dir)
+    listening.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     data = settings.home_dir / "redis"
     data.mkdir(exist_ok=True)
     options = {
         "--port": "0",
-        "--unixsocket": str(socket),
+        "--unixsocket": str(listening),
         "--unixsocketperm": "700",
         "--dir": str(data),
         "--appendonly": "yes",
@@ -191,17 +193,17 @@ def dashboard_spec(settings: Settings) -> Spec:
         raise PartMissing(
             "the dashboard is not installed: pip install 'fracture-triage[dashboard]', or use --no-dashboard"
         )
-    url = f"http://127.0.0.1:{settings.port}/_stcore/health"
+    url = f"{dashboard_url(settings)}/_stcore/health"
 
     def ready() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:
+            with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - our own, on loopback
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_DIR / "dashboard" / "app.py")]
-    command += ["--server.address", settings.host, "--server.port", str(settings.port)]
+    command += ["--server.address", DASHBOARD_HOST, "--server.port", str(settings.port)]
     return Spec("dashboard", command, environment=environment_of(settings), grace_seconds=5.0, ready=ready)
 
 
@@ -224,14 +226,17 @@ def specs_for(settings: Settings, *, dashboard: bool, watch: bool = True) -> lis
     return specs
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """Whether the dashboard could listen there."""
-    import socket
+def dashboard_url(settings: Settings) -> str:
+    """Where the dashboard is found. Patients' pictures are not offered to the network: nobody signs in yet."""
+    return f"http://{DASHBOARD_HOST}:{settings.port}"
 
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+
+def port_is_free(port: int) -> bool:
+    """Whether the dashboard could listen there."""
+    with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((DASHBOARD_HOST, port))
         except OSError:
             return False
     return True
