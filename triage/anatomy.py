@@ -8,9 +8,6 @@ import numpy as np
 
 Point = tuple[float, float]
 
-WIDTH_BY_HEIGHT = 0.8
-"""Of a drawing, which is 1 high."""
-
 
 @dataclass(frozen=True)
 class Fracture:
@@ -65,7 +62,7 @@ class View:
     """What is on one radiograph.
 
     Attributes:
-        bones: in a drawing 1 high and `WIDTH_BY_HEIGHT` wide.
+        bones: in a drawing 1 high and 0.8 wide.
         flesh: soft tissue: pairs of (x, y) and radius, joined into limbs one list at a time.
         side: the lead marker.
         tilt: of the collimator, in degrees.

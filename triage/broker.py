@@ -23,8 +23,10 @@ TASK = "triage.classify"
 UPLOADS = "uploads"
 FOLDER = "folder"
 
-WORKER_KEY = "triage:worker:"
-WORKER_KEY_SECONDS = 10
+WORKER = "worker"
+WATCHER = "watcher"
+ALIVE_SECONDS = {WORKER: 10, WATCHER: 30}
+"""How long a sign of life is good for. A watcher gives one with each sweep, between lots of files."""
 MARKER_KEY = "triage:marker"
 
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes with the closing NUL
@@ -147,21 +149,27 @@ def is_reachable(settings: Settings) -> bool:
         return False
 
 
-def say_alive(client: redis.Redis, worker: str, children: int) -> None:
-    """Note that a worker is consuming; the note fades unless it is renewed."""
-    client.set(f"{WORKER_KEY}{worker}", children, ex=WORKER_KEY_SECONDS)
+def say_alive(client: redis.Redis, part: str, name: str, children: int = 1) -> None:
+    """Note that a worker or watcher is at work; the note fades unless it is renewed."""
+    client.set(f"triage:{part}:{name}", children, ex=ALIVE_SECONDS[part])
 
 
-def say_gone(client: redis.Redis, worker: str) -> None:
-    """Take the note back when a worker stops."""
-    client.delete(f"{WORKER_KEY}{worker}")
+def say_gone(client: redis.Redis, part: str, name: str) -> None:
+    """Take the note back when it stops."""
+    client.delete(f"triage:{part}:{name}")
+
+
+def parts_alive(client: redis.Redis, part: str) -> dict[str, int]:
+    """Workers, or watchers, that are at work: name -> number of children."""
+    prefix = f"triage:{part}:"
+    found: dict[str, int] = {}
+    for key in client.scan_iter(match=f"{prefix}*", count=1000):
+        children: Any = client.get(key)
+        if children is not None:
+            found[key.removeprefix(prefix)] = int(children)
+    return found
 
 
 def workers_alive(client: redis.Redis) -> dict[str, int]:
-    """Workers that are consuming: name -> number of children."""
-    found: dict[str, int] = {}
-    for key in client.scan_iter(match=f"{WORKER_KEY}*", count=1000):
-        children: Any = client.get(key)
-        if children is not None:
-            found[key.removeprefix(WORKER_KEY)] = int(children)
-    return found
+    """Workers that are taking messages: name -> number of children."""
+    return parts_alive(client, WORKER)

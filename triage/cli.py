@@ -110,6 +110,7 @@ def status(
         stdout.print(f"{'oldest wait':<20}{'none waits' if wait is None else f'{wait:.0f} s'}")
         stdout.print(f"{'images/s':<20}{found['images_per_second']:.1f} (last minute)")
         stdout.print(f"{'workers alive':<20}{found['workers_alive']}")
+        stdout.print(f"{'watchers alive':<20}{found['watchers_alive']}")
         stdout.print(f"{'broker':<20}{'answers' if found['broker_reachable'] else 'does not answer'}")
         stdout.print(f"{'database':<20}answers")
     if not (found["workers_alive"] and found["broker_reachable"]):
@@ -190,6 +191,17 @@ def doctor() -> None:
         stdout.print(f"{'WRONG' if finding.wrong else 'ok':<6}{finding.name:<10} {finding.text}")
     if wrong:
         raise typer.Exit(ExitCode.FOUND_WRONG)
+
+
+@app.command()
+def alive(part: Annotated[str, typer.Argument(help="worker or watcher.")]) -> None:
+    """Say whether this machine's worker or watcher is at work: a health check for containers."""
+    if part not in ("worker", "watcher"):
+        fail(f"{part} is neither worker nor watcher", ExitCode.USAGE)
+    settings = settings_for_command()
+    from triage.condition import check_alive
+
+    check_alive(settings, part)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +15,7 @@ import redis
 from sqlalchemy import Engine
 
 from triage import queries
-from triage.broker import connect, workers_alive
+from triage.broker import WATCHER, WORKER, connect, parts_alive
 from triage.broker import is_reachable as broker_is_reachable
 from triage.bundle import BundleError, find_bundle, open_bundle
 from triage.intake import utc_now
@@ -44,13 +45,35 @@ def open_existing(settings: Settings) -> Engine:
     return engine
 
 
-def children_alive(settings: Settings) -> int:
-    """How many worker children are consuming; 0 also when the broker does not answer."""
+def children_alive(settings: Settings, part: str = WORKER) -> int:
+    """How many worker children, or watchers, are at work; 0 also when the broker does not answer."""
     try:
         with connect(settings) as client:
-            return sum(workers_alive(client).values())
+            return sum(parts_alive(client, part).values())
     except (redis.RedisError, OSError):
         return 0
+
+
+def check_alive(settings: Settings, part: str) -> None:
+    """Look for the sign of life of this machine's worker or watcher, for health checks of containers.
+
+    Raises:
+        PartMissing: there is none, or the watcher cannot take files out of the inbox.
+    """
+    try:
+        with connect(settings) as client:
+            names = parts_alive(client, part)
+    except (redis.RedisError, OSError) as error:
+        raise PartMissing("the broker does not answer") from error
+    if not any(name.endswith(f"@{socket.gethostname()}") for name in names):
+        raise PartMissing(f"no {part} of this machine gives a sign of life")
+    if part == WATCHER and not _inbox_is_usable(settings):
+        raise PartMissing(f"files cannot be taken out of {settings.inbox_dir} by user {os.getuid()}")
+
+
+def _inbox_is_usable(settings: Settings) -> bool:
+    needed = os.R_OK | os.X_OK | (0 if settings.leave_in_place else os.W_OK)
+    return settings.inbox_dir.is_dir() and os.access(settings.inbox_dir, needed)
 
 
 def status_of(settings: Settings) -> dict[str, Any]:
@@ -73,6 +96,7 @@ def status_of(settings: Settings) -> dict[str, Any]:
         "oldest_wait_seconds": None if oldest is None else round((now - oldest).total_seconds(), 3),
         "images_per_second": round(finished / RATE_WINDOW_SECONDS, 3),
         "workers_alive": children_alive(settings),
+        "watchers_alive": children_alive(settings, WATCHER),
         "broker_reachable": broker_is_reachable(settings),
         "database_reachable": True,
     }
@@ -91,8 +115,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Look at each part that the program needs, one finding a part."""
     yield _home(settings)
     inbox = settings.inbox_dir
-    usable = inbox.is_dir() and os.access(inbox, os.R_OK | os.X_OK)
-    yield Finding("inbox", not usable, str(inbox) if usable else f"{inbox} is not there or may not be read")
+    usable = _inbox_is_usable(settings)
+    yield Finding("inbox", not usable, str(inbox) if usable else f"{inbox} is not there or may not be used")
     try:
         engine = open_existing(settings)
         yield Finding("database", False, engine.url.render_as_string(hide_password=True))
@@ -104,8 +128,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "worker",
         children == 0,
-        f"{children} children consuming" if children else "no worker is running; `triage up` starts one",
+        f"{children} children take messages" if children else "no worker is running; `triage up` starts one",
     )
+    watchers = children_alive(settings, WATCHER)
+    yield Finding("watcher", watchers == 0, "at work" if watchers else "none is running; `triage up` starts one")
     try:
         bundle = open_bundle(find_bundle(settings))
         yield Finding("model", False, f"{bundle.version}, complete and unaltered")

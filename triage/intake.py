@@ -171,21 +171,22 @@ class Intake:
             except OSError as error:
                 if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
                     raise
-                return self._copy_out(arrival, mark, error.errno == errno.EXDEV)
+                return self._copy_out(arrival, mark)
         except Refused as problem:
             return Candidate(arrival.name, mark, problem=problem)
         except FileNotFoundError:
             return None
 
-    def _copy_out(self, arrival: Arrival, mark: str, remove: bool) -> Candidate:
+    def _copy_out(self, arrival: Arrival, mark: str) -> Candidate:
         """The inbox is on another disk, or may not be changed: copy, and remove the file if that is allowed.
 
-        It is removed only if it is still the file that was copied.
+        It is removed only if it is still the file that was copied; else it stays, marked as seen.
         """
         filed = self._filing.copy(arrival.path, arrival.name)
-        if remove and fingerprint(arrival.path.lstat(), arrival.name) == mark:
-            arrival.path.unlink()
-        return self._inspect(filed, arrival.name, None if remove else mark)
+        with contextlib.suppress(OSError):
+            if fingerprint(arrival.path.lstat(), arrival.name) == mark:
+                arrival.path.unlink()
+        return self._inspect(filed, arrival.name, mark)
 
     def _inspect(self, filed: Filed, name: str, mark: str | None) -> Candidate:
         try:

@@ -14,6 +14,10 @@ BUNDLES_DIR = Path(__file__).resolve().parent.parent / "models"
 """Where the bundles that ship with the program lie."""
 
 
+OWN_FOLDERS = ("filing", "originals", "redis", "renders", "run")
+"""What a home holds beside the database and the default inbox."""
+
+
 class SettingsError(Exception):
     """A setting that cannot be used; the message says which and why."""
 
@@ -21,7 +25,10 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """What a clinic can set. Each field is read from ``TRIAGE_<NAME>``; README lists them all."""
 
-    model_config = SettingsConfigDict(env_prefix="TRIAGE_", env_file=".env", extra="ignore", frozen=True)
+    # A variable that is set to nothing is not set: an empty path would mean the current folder.
+    model_config = SettingsConfigDict(
+        env_prefix="TRIAGE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     home: Path = Field(Path("var"), description="Folder of all state: database, originals, private Redis.")
     inbox: Path | None = Field(None, description="Watched folder. Default: `inbox` under the home.")
@@ -105,6 +112,17 @@ class Settings(BaseSettings):
             raise ValueError(
                 "these must grow in this order: TRIAGE_SOFT_TIME_LIMIT_SECONDS < TRIAGE_HARD_TIME_LIMIT_SECONDS "
                 "< TRIAGE_LEASE_SECONDS < TRIAGE_VISIBILITY_TIMEOUT_SECONDS"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _inbox_holds_nothing_of_ours(self) -> Self:
+        # What lies in the inbox is filed away: the database and the originals must not.
+        home, inbox = self.home_dir.resolve(), self.inbox_dir.resolve()
+        own = [home / name for name in OWN_FOLDERS]
+        if home.is_relative_to(inbox) or any(inbox.is_relative_to(folder) for folder in own):
+            raise ValueError(
+                f"TRIAGE_INBOX ({inbox}) must not hold TRIAGE_HOME ({home}), nor lie in a folder that is kept there"
             )
         return self
 

@@ -183,8 +183,11 @@ class Filing:
     def __init__(self, home: Path, source: str) -> None:
         self._root = home / "filing"
         self._directory = self._root / f"{source}-{uuid.uuid4().hex}"
-        self._directory.mkdir(parents=True)
-        self._lock = _lock_file(self._directory / ".lock")
+        # Locked before it has its name: nobody who looks for abandoned sessions finds it without its lock.
+        beginning = self._root / f".{self._directory.name}"
+        beginning.mkdir(parents=True)
+        self._lock = _lock_file(beginning / ".lock")
+        beginning.rename(self._directory)
         self._taken = 0
 
     def close(self) -> None:
@@ -222,7 +225,11 @@ class Filing:
         except OSError:
             self.release(place)
             raise
-        return self.hash(place)
+        try:
+            return self.hash(place)
+        except Refused:  # a link, say, that took the file's place at the last moment: it carries no bytes
+            self.release(place)
+            raise
 
     def copy(self, path: Path, name: str) -> Filed:
         """Copy a file in, hashing on the way; the source stays."""
@@ -291,12 +298,18 @@ def abandoned(home: Path) -> Iterator[tuple[Path, str, str]]:
     """
     root = home / "filing"
     for session in sorted(root.iterdir()) if root.is_dir() else []:
-        lock = _lock_file(session / ".lock")
+        if session.name.startswith("."):  # about to begin
+            continue
+        try:
+            lock = _lock_file(session / ".lock")
+        except FileNotFoundError:  # it ended just now
+            continue
         if lock is None:
             continue
         try:
             source = session.name.split("-", 1)[0]
-            for slot in sorted(session.iterdir()):
+            # Empty too if it ended between the two lines above.
+            for slot in sorted(session.iterdir()) if session.is_dir() else []:
                 if "~" in slot.name:
                     yield slot, slot.name.split("~", 1)[1], source
                 elif slot.is_dir():

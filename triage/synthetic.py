@@ -22,6 +22,9 @@ Floats = npt.NDArray[np.floating[Any]]
 
 HEIGHT, WIDTH = 1250, 1000
 
+_STEPS = 8192
+"""At how many places along a bone its shape is computed: several per pixel."""
+
 
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Floats:
     """Noise of about unit variance whose grain is `cell` pixels."""
@@ -30,8 +33,14 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cell: float)
     return np.asarray(grain.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), dtype=np.float32)
 
 
-def _profile(u: Floats, bone: Bone, length: float) -> tuple[Floats, Floats]:
-    """Radius and wall thickness (both as fractions of the shaft radius) at `u`, 0 to 1 along the bone."""
+def _profile(bone: Bone, length: float) -> tuple[Floats, Floats, Floats]:
+    """The bone at `_STEPS` places along it, from its start to its end.
+
+    Returns:
+        The squares of the outer radius and of the radius inside the dense wall (in shaft radii), and how much
+        a ray loses in the spongy inside; (`_STEPS`,) float32 each.
+    """
+    u = np.linspace(0, 1, _STEPS)
     radius = bone.radius
     near = np.exp(-((u * length / (2.6 * radius)) ** 2))
     far = np.exp(-(((1 - u) * length / (2.6 * radius)) ** 2))
@@ -39,19 +48,12 @@ def _profile(u: Floats, bone: Bone, length: float) -> tuple[Floats, Floats]:
     # The ends are rounded off: an ellipse whose half axis along the bone is its own radius.
     for distance, flare in ((u * length, bone.flare_start), ((1 - u) * length, bone.flare_end)):
         cap = np.clip(distance / (0.75 * flare * radius), 0, 1)
-        outer = outer * np.sqrt(np.clip(1 - (1 - cap) ** 2.6, 0, None))
+        outer *= np.sqrt(1 - (1 - cap) ** 2.6)
     wall = bone.cortex * (1 - 0.78 * np.maximum(near, far))
-    return outer.astype(np.float32), wall.astype(np.float32)
-
-
-def _tube(u: Floats, v: Floats, bone: Bone, length: float) -> tuple[Floats, Floats]:
-    """Length of dense wall and of spongy inside that a ray crosses, in shaft radii; `v` is in shaft radii too."""
-    outer, wall = _profile(u, bone, length)
     inner = np.maximum(outer - np.maximum(wall, 0.07), 0)
-    v2 = v * v
-    whole = np.sqrt(np.clip(outer * outer - v2, 0, None))
-    hollow = np.sqrt(np.clip(inner * inner - v2, 0, None))
-    return 2 * (whole - hollow), 2 * hollow
+    ends = np.exp(-((np.minimum(u, 1 - u) * length / (3.4 * radius)) ** 2))
+    marrow = 0.10 + 0.30 * ends
+    return (outer * outer).astype(np.float32), (inner * inner).astype(np.float32), marrow.astype(np.float32)
 
 
 def _bone_attenuation(rng: np.random.Generator, bone: Bone, x: Floats, y: Floats) -> Floats:
@@ -62,12 +64,16 @@ def _bone_attenuation(rng: np.random.Generator, bone: Bone, x: Floats, y: Floats
     u = ((x - x0) * along[0] + (y - y0) * along[1]) / length
     v = (-(x - x0) * along[1] + (y - y0) * along[0] - bone.bow * np.sin(np.pi * np.clip(u, 0, 1))) / bone.radius
 
+    outer2, inner2, marrow = _profile(bone, length)
+
     def cross(u: Floats, v: Floats) -> Floats:
-        dense, spongy = _tube(u, v, bone, length)
-        ends = np.exp(-((np.minimum(u, 1 - u) * length / (3.4 * bone.radius)) ** 2))
-        trabeculae = 1 + 0.16 * grain
-        marrow = 0.10 + 0.30 * ends
-        return np.asarray(dense * 0.95 + spongy * marrow * trabeculae, dtype=np.float32)
+        """What a ray at (u, v) loses: to the dense wall, and to the spongy inside with its trabeculae."""
+        place = (np.clip(u, 0, 1) * (_STEPS - 1) + 0.5).astype(np.intp)
+        v2 = v * v
+        whole = np.sqrt(np.maximum(outer2.take(place) - v2, 0))
+        hollow = np.sqrt(np.maximum(inner2.take(place) - v2, 0))
+        dense, spongy = 2 * (whole - hollow), 2 * hollow
+        return np.asarray(dense * 0.95 + spongy * marrow.take(place) * (1 + 0.16 * grain), dtype=np.float32)
 
     pixels_per_unit = 1 / max(float(abs(y[1, 0] - y[0, 0])), 1e-6)
     grain = _smooth_noise(rng, u.shape, max(1.5, 0.0026 * pixels_per_unit))
@@ -80,13 +86,13 @@ def _bone_attenuation(rng: np.random.Generator, bone: Bone, x: Floats, y: Floats
 
     def side(u: Floats, v: Floats) -> Floats:
         """Signed distance past the break, in radii: negative on the near fragment."""
-        line = np.tan(broken.angle) * v + broken.spiral * np.sin(np.clip(v, -1.2, 1.2) * 1.3)
+        line = float(np.tan(broken.angle)) * v + broken.spiral * np.sin(np.clip(v, -1.2, 1.2) * 1.3)
         return np.asarray((u - broken.at) / unit - line - jag, dtype=np.float32)
 
     near = 1 / (1 + np.exp(np.clip(side(u, v) / 0.025, -60, 60)))
     # The far fragment, seen from its own axis: moved and turned about the break.
     du = (u - broken.at) / unit
-    cos, sin = np.cos(broken.tilt), np.sin(broken.tilt)
+    cos, sin = float(np.cos(broken.tilt)), float(np.sin(broken.tilt))
     moved_u = broken.at + (du * cos + (v - broken.shift) * sin - broken.gap) * unit
     moved_v = (v - broken.shift) * cos - du * sin
     past = side(moved_u.astype(np.float32), moved_v.astype(np.float32))
@@ -132,13 +138,13 @@ def _expose(rng: np.random.Generator, view: View, height: int, width: int) -> Fl
     scale = 1 / height
     attenuation = 2.3 * _flesh_attenuation(rng, view, height, width)
     for bone in view.bones:
-        reach = bone.radius * 3.2 + abs(bone.bow)
+        reach = bone.radius * (max(1, bone.flare_start, bone.flare_end) + 0.3) + abs(bone.bow)
         if bone.fracture is not None:
             length = float(np.hypot(bone.end[0] - bone.start[0], bone.end[1] - bone.start[1]))
             reach += abs(bone.fracture.shift) * bone.radius + abs(np.sin(bone.fracture.tilt)) * length
         top, bottom = _span(bone.start[1], bone.end[1], reach, height)
         left, right = _span(bone.start[0], bone.end[0], reach, height, width)
-        if top >= bottom or left >= right:
+        if bottom - top < 2 or left >= right:
             continue
         y, x = np.mgrid[top:bottom, left:right].astype(np.float32)
         shadow = _bone_attenuation(rng, bone, (x + 0.5) * np.float32(scale), (y + 0.5) * np.float32(scale))
@@ -159,10 +165,11 @@ def _span(start: float, end: float, reach: float, height: int, most: int | None 
 def _collimation(view: View, height: int, width: int) -> Floats:
     """1 inside the field, nearly 0 outside, with the soft edge that the blades of the collimator throw."""
     angle = np.deg2rad(view.tilt)
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
     y = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
     x = ((np.arange(width, dtype=np.float32) / width - 0.5) * (width / height))[None, :]
-    across = (x * np.cos(angle) + y * np.sin(angle)) / (width / height) + 0.5
-    down = -x * np.sin(angle) + y * np.cos(angle) + 0.5
+    across = (x * cos + y * sin) / (width / height) + 0.5
+    down = -x * sin + y * cos + 0.5
     left, top, right, bottom = view.open_to
     inside = np.minimum(np.minimum(across - left, right - across), np.minimum(down - top, bottom - down))
     return np.asarray(0.06 + 0.94 * np.clip(inside / 0.004 + 0.5, 0, 1), dtype=np.float32)

@@ -40,12 +40,14 @@ def main() -> int:
     if sweep_only:
         while not stop.wait(settings.sweep_seconds):
             sweep.run()
+        sweep.end()
         return 0
     with Intake(settings, engine, "folder", publisher.publish) as intake:
         recovered = intake.recover()
         if recovered:
             log.info("%d files that an earlier run had begun to file are admitted", recovered)
         run(settings, Watch(settings, intake), sweep, stop)
+    sweep.end()
     return 0
 
 

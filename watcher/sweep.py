@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +13,7 @@ import redis
 from sqlalchemy import Engine
 
 from triage import queries
-from triage.broker import FOLDER, MARKER_KEY, UPLOADS, Publisher, queue_lengths
+from triage.broker import FOLDER, MARKER_KEY, UPLOADS, WATCHER, Publisher, queue_lengths, say_alive, say_gone
 from triage.intake import utc_now
 from triage.records import Image, sessions
 from triage.settings import Settings
@@ -19,6 +21,7 @@ from triage.settings import Settings
 log = logging.getLogger(__name__)
 
 ACTOR = "sweep"
+NAME = f"watcher@{socket.gethostname()}"
 BATCH = 1000
 """Images that one pass brings back at most: a long queue is not doubled."""
 
@@ -58,9 +61,10 @@ class Sweep:
         self._clock = clock
 
     def run(self) -> Swept:
-        """One pass: leases first, then messages."""
+        """One pass: leases first, then messages. Each pass that reaches both is the watcher's sign of life."""
         taken_back, given_up = self._take_back()
         try:
+            say_alive(self._redis, WATCHER, NAME)
             published = self._publish_again()
         except (redis.RedisError, OSError) as error:
             log.warning("the broker does not answer (%s); images wait in the database", type(error).__name__)
@@ -69,6 +73,11 @@ class Sweep:
         if swept != Swept():
             log.info("sweep: %d taken back, %d given up, %d published again", taken_back, given_up, published)
         return swept
+
+    def end(self) -> None:
+        """Take the sign of life back: the watcher stops."""
+        with contextlib.suppress(redis.RedisError, OSError):
+            say_gone(self._redis, WATCHER, NAME)
 
     def _take_back(self) -> tuple[int, int]:
         given_up = 0

@@ -73,7 +73,7 @@ class Watch:
     def notice(self, paths: Iterable[Path]) -> None:
         """Look at these paths: files that may be arriving, or folders that were moved in with their files."""
         for path in paths:
-            if is_temporary(path.relative_to(self._inbox)):
+            if self._inbox not in path.parents or is_temporary(path.relative_to(self._inbox)):
                 continue
             if path.is_dir() and not path.is_symlink():
                 self.notice(find_files(path))
@@ -131,7 +131,10 @@ def run(settings: Settings, watch: Watch, sweep: Sweep, stop: threading.Event) -
     for changed in _ticks(settings, polling, stop):
         try:
             watch.begin_tick()
-            watch.notice(changed)
+            if changed is None:
+                next_scan = 0.0
+            else:
+                watch.notice(changed)
             if time.monotonic() >= next_scan:
                 watch.scan()
                 next_scan = time.monotonic() + scan_every
@@ -158,28 +161,43 @@ def _sweep_if_due(sweep: Sweep, due: float, settings: Settings) -> float:
     return time.monotonic() + settings.sweep_seconds
 
 
-def _ticks(settings: Settings, polling: bool, stop: threading.Event) -> Iterator[set[Path]]:
-    """Yield paths that events point to, about every ``TICK_SECONDS``; the set is empty when nothing came."""
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder is found at a path: one that was moved away and made anew is another one."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _ticks(settings: Settings, polling: bool, stop: threading.Event) -> Iterator[set[Path] | None]:
+    """Yield paths that events point to, about every ``TICK_SECONDS``; the set is empty when nothing came.
+
+    None says that events may have been missed: everything is to be looked at.
+    """
+    inbox = settings.inbox_dir
     while not stop.is_set():
-        if polling or not settings.inbox_dir.is_dir():
+        watched = _identity(inbox)
+        if polling or watched is None:
             yield set()
             stop.wait(TICK_SECONDS)
             continue
         try:
-            yield from (
-                {Path(path) for _, path in changes}
-                for changes in watch_events(
-                    settings.inbox_dir,
-                    watch_filter=None,
-                    debounce=int(TICK_SECONDS * 1000),
-                    step=50,
-                    rust_timeout=int(TICK_SECONDS * 1000),
-                    yield_on_timeout=True,
-                    stop_event=stop,
-                    raise_interrupt=False,
-                )
-            )
+            yield None
+            for changes in watch_events(
+                inbox,
+                watch_filter=None,
+                debounce=int(TICK_SECONDS * 1000),
+                step=50,
+                rust_timeout=int(TICK_SECONDS * 1000),
+                yield_on_timeout=True,
+                stop_event=stop,
+                raise_interrupt=False,
+            ):
+                yield {Path(path) for _, path in changes}
+                if _identity(inbox) != watched:
+                    break
         except (OSError, RuntimeError) as error:
             log.warning("no change events (%s); scanning instead", type(error).__name__)
-            yield set()
-            stop.wait(TICK_SECONDS)
+            yield None
+            stop.wait(settings.poll_seconds)

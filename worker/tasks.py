@@ -10,7 +10,7 @@ import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import bootsteps, signals
 
-from triage.broker import TASK, connect, make_app, say_alive, say_gone
+from triage.broker import TASK, WORKER, connect, make_app, say_alive, say_gone
 from triage.logs import configure_logging
 from triage.settings import get_settings
 from worker.work import Work
@@ -67,7 +67,7 @@ class SayAlive(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships n
 
         def beat() -> None:
             try:
-                say_alive(self._redis, consumer.hostname, consumer.pool.num_processes)
+                say_alive(self._redis, WORKER, consumer.hostname, consumer.pool.num_processes)
             except (redis.RedisError, OSError):
                 log.debug("the broker does not take the sign of life")
 
@@ -79,7 +79,7 @@ class SayAlive(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships n
         if self._timer is not None:
             self._timer.cancel()
         try:
-            say_gone(self._redis, consumer.hostname)
+            say_gone(self._redis, WORKER, consumer.hostname)
         except (redis.RedisError, OSError):
             log.debug("the broker is gone before the worker")
 
