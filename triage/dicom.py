@@ -6,12 +6,14 @@ Not applied, because most viewers do not either and they hide nothing here: over
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydicom import uid
+from pydicom import errors, uid
 
 from triage.dicom_attributes import raw_value, read_uid
 from triage.dicom_file import NATIVE_SYNTAXES, read_data_set
@@ -25,6 +27,16 @@ _MOST_INFLATED_BYTES = 500_000_000
 """Where no limits are given: what a data set is inflated to at most."""
 
 
+@contextmanager
+def _broken_is_value_error() -> Iterator[None]:
+    """Pydicom's own errors derive from plain `Exception`, so that nothing else could tell them from a time limit."""
+    try:
+        yield
+    except (errors.BytesLengthException, errors.InvalidDicomError):
+        raise ValueError("broken DICOM") from None
+
+
+@_broken_is_value_error()
 def read_header(stream: BinaryIO, limits: Limits) -> Header:
     """What `triage.pixels.read_header` answers for DICOM.
 
@@ -46,6 +58,7 @@ def read_header(stream: BinaryIO, limits: Limits) -> Header:
     )
 
 
+@_broken_is_value_error()
 def same_pixel_data(first: BinaryIO, second: BinaryIO) -> bool | None:
     """What `triage.pixels.same_pixel_data` answers, for two files at their start."""
     limits = Limits(max_bytes=_MOST_INFLATED_BYTES, max_pixels=0, max_side=0)
@@ -61,6 +74,7 @@ def same_pixel_data(first: BinaryIO, second: BinaryIO) -> bool | None:
     return one_pixels == other_pixels if one == other else None
 
 
+@_broken_is_value_error()
 def render(data: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
     """Render a DICOM radiograph as it is meant to be seen.
 

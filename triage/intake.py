@@ -18,6 +18,7 @@ from triage import queries
 from triage.pixels import ImageRejected, Limits, read_header
 from triage.records import QUEUED, Image, reading_sessions, sessions
 from triage.register import Candidate, Register
+from triage.rejections import failed_on_it
 from triage.settings import Settings
 from triage.store import Filed, Filing, Refused, Store, abandoned, check_readable, fingerprint
 
@@ -193,6 +194,12 @@ class Intake:
             header, problem = read_header(filed.path, self._limits), None
         except ImageRejected as rejected:
             header, problem = None, rejected
+        except OSError:
+            raise  # the disk's fault, not the file's
+        except Exception:
+            # One file that the program fails on must not stop the others that arrived with it.
+            log.exception("the header of an arriving file could not be read")
+            header, problem = None, failed_on_it()
         return Candidate(name, mark, filed, header, problem)
 
     def _commit(self, candidates: Sequence[Candidate | None], source: str | None = None) -> list[Admission | None]:

@@ -99,6 +99,11 @@ class Limits:
             )
 
 
+def failed_on_it() -> ImageRejected:
+    """The refusal of a file on which the program itself fails, in a way that nobody foresaw."""
+    return ImageRejected("internal_error", "The program failed on this file; its log says how. Retry after an update.")
+
+
 def cut_short(kind: str) -> ImageRejected:
     """The refusal of a file that ends before it is complete; `kind` is what it is called, as in "JPEG"."""
     return ImageRejected("truncated", f"The {kind} ends too early: it was not copied completely. Send it again.")

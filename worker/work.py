@@ -21,6 +21,7 @@ from triage.classifier import Classification, Classifier
 from triage.intake import utc_now
 from triage.pixels import ImageRejected, Limits, encode_png, read_for_network
 from triage.records import Prediction, sessions
+from triage.rejections import failed_on_it
 from triage.settings import Settings
 from triage.store import Store, write_durably
 
@@ -97,10 +98,7 @@ class Work:
             except Exception:
                 # One bad image must not touch its neighbours; the trace is for whoever mends the program.
                 log.exception("image %d could not be read", ticket.image_id)
-                outcomes[ticket.image_id] = ImageRejected(
-                    "internal_error",
-                    "The program failed on this file; the worker's log says how. Retry after an update.",
-                )
+                outcomes[ticket.image_id] = failed_on_it()
         if inputs:
             found = self._classifier.classify(np.stack(list(inputs.values())))
             outcomes.update(zip(inputs, found, strict=True))
