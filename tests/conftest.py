@@ -19,9 +19,9 @@ from triage.settings import Settings
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_from_outside(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _no_settings_from_outside(pinned_model: Path | None) -> Iterator[None]:
     """A developer's own TRIAGE_* variables and .env must not reach the tests, nor the processes they start."""
-    del model_path  # reads the one variable that is meant for tests, before it goes
+    del pinned_model  # reads the one variable that is meant for tests, before it goes
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith("TRIAGE_") and name != "TRIAGE_SCREENSHOTS":

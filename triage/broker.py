@@ -110,6 +110,8 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._app = make_app(settings)
+        # Whoever publishes does not wait for a broker that is away: the sweep publishes later.
+        self._app.conf.broker_transport_options["max_retries"] = 0
 
     def publish(self, ids: Sequence[int], source: str) -> bool:
         """Send messages for these images; False if the broker does not take them all.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -55,7 +56,8 @@ def up(
 
     if settings.inbox is not None and not settings.inbox_dir.is_dir():
         fail(f"the inbox {settings.inbox_dir} is not there; make it, or name another", ExitCode.USAGE)
-    run_stack(settings, dashboard=dashboard)
+    if run_stack(settings, dashboard=dashboard) == signal.SIGINT:
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 @app.command()
@@ -139,6 +141,8 @@ def export(
             write(images, sys.stdout)
             sys.stdout.flush()
             return
+        if output.is_dir():
+            fail(f"{output} cannot be written (it is a folder)", ExitCode.USAGE)
         # Written beside the target and then renamed: nobody reads half an export.
         temporary = output.with_name(f".{output.name}.part")
         try:
@@ -241,6 +245,9 @@ def main() -> None:
     """Run the command; no traceback reaches a user."""
     # A closed pipe (`triage export | head`) ends the command quietly, as it does for other tools.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Records are UTF-8 wherever they go; a terminal keeps its own, and names it cannot show are written out.
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
     from sqlalchemy.exc import SQLAlchemyError
 
     from triage.bundle import BundleError
@@ -259,6 +266,10 @@ def main() -> None:
         sys.exit(ExitCode.PART_MISSING)
     except SQLAlchemyError as error:
         stderr.print(f"triage: the database failed ({type(error).__name__}); `triage doctor` looks at it")
+        sys.exit(ExitCode.PART_MISSING)
+    except OSError as error:
+        where = "" if error.filename is None else f" ({error.filename})"
+        stderr.print(f"triage: {error.strerror or type(error).__name__}{where}")
         sys.exit(ExitCode.PART_MISSING)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
 from triage import queries
 from triage.condition import open_existing
 from triage.console import ExitCode, print_json, printable, stderr, stdout
 from triage.export import record_of
 from triage.intake import utc_now
-from triage.records import Image, reading_sessions, sessions
-from triage.settings import get_settings
+from triage.quarantine import hindrance
+from triage.quarantine import retry as try_again
+from triage.records import QUARANTINED, reading_sessions, sessions
+from triage.settings import Settings, get_settings
 
 quarantine_app = typer.Typer(no_args_is_help=True)
 ACTOR = "command line"
@@ -50,46 +51,47 @@ def list_quarantined(
 @quarantine_app.command()
 def retry(ids: Ids = None, everything: All = False) -> None:
     """Try files again, after an update or once what was wrong has been mended."""
-
-    def again(session: Session, image: Image) -> bool:
-        if image.sha256 is None:
-            stderr.print(f"image {image.id} was never read; mend the file in the inbox, and it is taken by itself")
-            return False
-        queries.requeue(session, image, actor=ACTOR, at=utc_now(), event="retried")
-        return True
-
-    changed = _each(ids, everything, again)
+    settings, engine, chosen = _choose(ids, everything)
     from triage.broker import Publisher
 
-    settings = get_settings()
-    if changed and not Publisher(settings).publish(changed, "folder"):
-        with sessions(open_existing(settings)).begin() as session:
-            queries.set_published(session, changed, None)
-    stdout.print(f"{len(changed)} queued again")
+    with reading_sessions(engine)() as session:
+        for image in queries.images_by_id(session, chosen):
+            match hindrance(image):
+                case "never_read":
+                    stderr.print(f"image {image.id} was never read; mend the file, and it is taken by itself")
+                case "sop_uid_conflict":
+                    stderr.print(f"image {image.id}: trying again cannot settle which of two files is right")
+    queued, sent = try_again(sessions(engine), Publisher(settings).publish, chosen, actor=ACTOR, clock=utc_now)
+    stdout.print(f"{len(queued)} queued again")
+    if not sent:
+        stderr.print("the broker does not answer; they go out once it does")
+    if len(queued) < len(chosen):
+        raise typer.Exit(ExitCode.FOUND_WRONG)
 
 
 @quarantine_app.command()
 def discard(ids: Ids = None, everything: All = False) -> None:
     """Take files out of the way for good; their rows and trail stay."""
+    _, engine, chosen = _choose(ids, everything)
+    with sessions(engine).begin() as session:
+        images = [image for image in queries.images_by_id(session, chosen) if image.status == QUARANTINED]
+        for image in images:
+            queries.discard(session, image, actor=ACTOR, at=utc_now())
+    stdout.print(f"{len(images)} discarded")
 
-    def away(session: Session, image: Image) -> bool:
-        queries.discard(session, image, actor=ACTOR, at=utc_now())
-        return True
 
-    stdout.print(f"{len(_each(ids, everything, away))} discarded")
-
-
-def _each(ids: list[int] | None, everything: bool, change: Callable[[Session, Image], bool]) -> list[int]:
-    """Change each named image that is quarantined; the ids of those that were."""
+def _choose(ids: list[int] | None, everything: bool) -> tuple[Settings, Engine, list[int]]:
+    """The images that were named, or all; ends the command if one of them is not in quarantine."""
     if bool(ids) == everything:
         stderr.print("triage: name image ids, or --all")
         raise typer.Exit(ExitCode.USAGE)
     settings = get_settings()
     stderr.print(f"home: {settings.home_dir}")
-    with sessions(open_existing(settings)).begin() as session:
-        found = {image.id: image for image in queries.all_quarantined(session)}
-        missing = [image_id for image_id in ids or [] if image_id not in found]
-        if missing:
-            stderr.print(f"triage: not in quarantine: {', '.join(map(str, missing))}")
-            raise typer.Exit(ExitCode.USAGE)
-        return [i for i in ids or found if change(session, found[i])]
+    engine = open_existing(settings)
+    with reading_sessions(engine)() as session:
+        there = [image.id for image in queries.all_quarantined(session)]
+    missing = sorted(set(ids or []) - set(there))
+    if missing:
+        stderr.print(f"triage: not in quarantine: {', '.join(map(str, missing))}")
+        raise typer.Exit(ExitCode.USAGE)
+    return settings, engine, ids or there

@@ -38,11 +38,13 @@ def open_existing(settings: Settings) -> Engine:
         raise PartMissing(f"there is no database in {settings.home_dir} yet; `triage up` makes one")
     engine = open_database(settings.database)
     if not is_reachable(engine):
-        where = engine.url.render_as_string(hide_password=True)
-        raise PartMissing(f"the database {where} does not answer; is it running, and the URL right?")
-    if not is_current(engine):
-        raise PartMissing("the database has an older schema than this program; run `triage migrate`")
-    return engine
+        problem = f"the database {engine.url.render_as_string(hide_password=True)} does not answer; is it running?"
+    elif not is_current(engine):
+        problem = "the database has another schema than this program; run `triage migrate`"
+    else:
+        return engine
+    engine.dispose()
+    raise PartMissing(problem)
 
 
 def children_alive(settings: Settings, part: str = WORKER) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import time
@@ -11,14 +12,26 @@ from triage.bundle import find_bundle, open_bundle
 from triage.console import stderr
 from triage.logs import configure_logging
 from triage.settings import Settings
-from triage.stack import START_SECONDS, PartMissing, dashboard_url, hold_home, port_is_free, prepare_home, specs_for
+from triage.stack import (
+    START_SECONDS,
+    PartMissing,
+    dashboard_url,
+    hold_home,
+    make_home,
+    port_is_free,
+    prepare_home,
+    specs_for,
+)
 from triage.supervisor import StartFailed, Supervisor
 
 log = logging.getLogger("triage")
 
 
-def run_stack(settings: Settings, *, dashboard: bool) -> None:
+def run_stack(settings: Settings, *, dashboard: bool) -> signal.Signals | None:
     """Start everything, say where it is, keep it running, and stop all of it when asked.
+
+    Returns:
+        The signal that asked for it.
 
     Raises:
         AlreadyRunning: another process runs the stack on this home.
@@ -27,7 +40,7 @@ def run_stack(settings: Settings, *, dashboard: bool) -> None:
     """
     began = time.monotonic()
     configure_logging(settings.log_level)
-    (settings.home_dir / "run").mkdir(parents=True, exist_ok=True)
+    make_home(settings)
     with hold_home(settings):
         prepare_home(settings)
         version = open_bundle(find_bundle(settings)).version
@@ -35,8 +48,19 @@ def run_stack(settings: Settings, *, dashboard: bool) -> None:
             raise PartMissing(f"port {settings.port} is in use; name another with --port")
         specs = specs_for(settings, dashboard=dashboard)
         supervisor = Supervisor(specs, settings.home_dir / "run" / "pids.json")
+        asked: list[signal.Signals] = []
+
+        def stop(number: int, _: object) -> None:
+            asked.append(signal.Signals(number))
+            supervisor.request_stop()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: supervisor.request_stop())
+            signal.signal(number, stop)
+        # Whoever closes the terminal must not leave a stack behind that nobody sees; `nohup` asks for just that.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, stop)
+        # A reader of our output that goes away is no reason to end without stopping what was started.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         try:
             supervisor.start(START_SECONDS, together_after=0 if settings.broker_url else 1)
             if not supervisor.stopping:
@@ -49,6 +73,9 @@ def run_stack(settings: Settings, *, dashboard: bool) -> None:
         except StartFailed as error:
             raise PartMissing(str(error)) from error
         finally:
-            stderr.print("stopping")
+            with contextlib.suppress(OSError):
+                stderr.print("stopping")
             supervisor.stop()
-            stderr.print("stopped; what is queued goes on at the next start")
+            with contextlib.suppress(OSError):
+                stderr.print("stopped; what is queued goes on at the next start")
+        return asked[0] if asked else None

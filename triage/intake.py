@@ -20,7 +20,7 @@ from triage.records import QUEUED, Image, reading_sessions, sessions
 from triage.register import Candidate, Register
 from triage.rejections import failed_on_it
 from triage.settings import Settings
-from triage.store import Filed, Filing, Refused, Store, abandoned, check_readable, fingerprint
+from triage.store import Filed, Filing, Refused, Store, abandoned, check_readable, fingerprint, open_regular
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +108,27 @@ class Intake:
 
         Returns:
             For each arrival what became of it; None if it went away before it could be taken.
+
+        Raises:
+            OSError: a disk failed on a file, which stays where it was; the others are admitted.
+            SQLAlchemyError: the database failed; `commit_pending` goes on from there.
         """
-        taken = [self._take(arrival) for arrival in arrivals]
+        taken: list[Candidate | None] = []
+        trouble: OSError | None = None
+        for arrival in arrivals:
+            try:
+                taken.append(self._take(arrival))
+            except OSError as error:
+                trouble = error
+                taken.append(None)
         try:
-            return self._commit(taken)
+            admissions = self._commit(taken)
         except (SQLAlchemyError, OSError):
             self._uncommitted += [candidate for candidate in taken if candidate is not None]
             raise
+        if trouble is not None:
+            raise trouble
+        return admissions
 
     def commit_pending(self) -> None:
         """Commit what an earlier ``admit`` took but could not commit, now that the database may answer."""
@@ -147,18 +161,36 @@ class Intake:
         """Admit what processes that died had taken but not committed; how many files that was."""
         found = 0
         for path, name, source in abandoned(self._settings.home_dir):
-            self._commit([self._inspect(Filing.hash(path), name, None)], source=source)
+            try:
+                candidate = self._inspect(Filing.hash(path), name, None)
+            except Refused as problem:
+                candidate = Candidate(name, None, problem=problem)
+            self._commit([candidate], source=source)
+            self._filing.release(path)
             found += 1
         return found
 
     def known(self, arrivals: Sequence[Arrival]) -> set[Arrival]:
-        """Those that stay in their place and were admitted, or refused, as they are now."""
+        """Those that stay in their place and were admitted, or refused, as they are now.
+
+        One that was refused unread counts only while it cannot be read: the limit or a permission that was in
+        the way may have been changed without a trace on the file.
+        """
         marks: dict[str, Arrival] = {}
         for arrival in arrivals:
             with contextlib.suppress(OSError):
                 marks[fingerprint(arrival.path.lstat(), arrival.name)] = arrival
         with self._reading() as session:
-            return {marks[mark] for mark in queries.seen_fingerprints(session, marks)}
+            seen = queries.seen_fingerprints(session, marks)
+        return {marks[mark] for mark, was_read in seen.items() if was_read or not self._may_be_read(marks[mark].path)}
+
+    def _may_be_read(self, path: Path) -> bool:
+        try:
+            check_readable(path, self._limits.max_bytes)
+            open_regular(path).close()
+        except (Refused, OSError):
+            return False
+        return True
 
     def _take(self, arrival: Arrival) -> Candidate | None:
         try:

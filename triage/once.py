@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,7 @@ from sqlalchemy import Engine
 from triage import queries
 from triage.arrivals import find_files
 from triage.broker import Publisher, connect, workers_alive
+from triage.bundle import find_bundle, open_bundle
 from triage.export import record_of
 from triage.intake import Arrival, Intake
 from triage.records import open_database, reading_sessions
@@ -52,6 +55,7 @@ def run_once(settings: Settings, arrivals: Sequence[Arrival], progress: Progress
 
     Raises:
         PartMissing: what is needed could not be started, or nobody works on the images.
+        BundleError: there is no usable model.
     """
     prepare_home(settings)
     engine = open_database(settings.database)
@@ -77,11 +81,14 @@ def _workers_for(settings: Settings) -> Iterator[None]:
     if is_running(settings) or (settings.broker_url and _somebody_works(settings)):
         yield
         return
+    open_bundle(find_bundle(settings))  # without a model, a worker would start and classify nothing
     with hold_home(settings), (settings.home_dir / "run" / "once.log").open("w") as log:
         supervisor = Supervisor(
             specs_for(settings, dashboard=False, watch=False), settings.home_dir / "run" / "pids.json", log
         )
         keeper = threading.Thread(target=supervisor.keep, daemon=True)
+        for number in (signal.SIGTERM, signal.SIGHUP):  # end as Ctrl-C does: what was started here is stopped
+            signal.signal(number, _end)
         try:
             try:
                 supervisor.start(START_SECONDS, together_after=0 if settings.broker_url else 1)
@@ -94,6 +101,10 @@ def _workers_for(settings: Settings) -> Iterator[None]:
             if keeper.is_alive():
                 keeper.join()
             supervisor.stop()
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 def _somebody_works(settings: Settings) -> bool:

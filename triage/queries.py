@@ -51,14 +51,13 @@ def images_by_sha256(session: Session, digests: Sequence[str]) -> dict[str, Imag
 
 
 def images_by_sop_instance_uid(session: Session, uids: Iterable[str | None]) -> dict[str, Image]:
-    """The image that owns each DICOM SOP Instance UID: the first that came with it and was not refused."""
+    """The image that owns each DICOM SOP Instance UID: the first that came with it and was not put aside."""
     wanted = {uid for uid in uids if uid is not None}
     if not wanted:
         return {}
     found = session.scalars(
         select(Image)
-        .where(Image.sop_instance_uid.in_(wanted), Image.sha256.is_not(None))
-        .where(or_(Image.error_code.is_(None), Image.error_code != "sop_uid_conflict"))
+        .where(Image.sop_instance_uid.in_(wanted), Image.status.in_((QUEUED, PROCESSING, DONE)))
         .order_by(Image.id.desc())
     )
     return {image.sop_instance_uid: image for image in found if image.sop_instance_uid is not None}
@@ -83,9 +82,14 @@ def unread_images_by_name(session: Session, names: Sequence[str]) -> dict[str, I
     return {image.source_name: image for image in found}
 
 
-def seen_fingerprints(session: Session, fingerprints: Iterable[str]) -> set[str]:
-    """Which of these fingerprints of files left in place are known."""
-    return set(session.scalars(select(SourceName.fingerprint).where(SourceName.fingerprint.in_(list(fingerprints)))))
+def seen_fingerprints(session: Session, fingerprints: Iterable[str]) -> dict[str, bool]:
+    """Which of these fingerprints of files left in place are known, and whether the bytes were read."""
+    found = session.execute(
+        select(SourceName.fingerprint, Image.sha256.is_not(None))
+        .join(Image, Image.id == SourceName.image_id)
+        .where(SourceName.fingerprint.in_(list(fingerprints)))
+    )
+    return {fingerprint: was_read for fingerprint, was_read in found if fingerprint is not None}
 
 
 def requeue(session: Session, image: Image, *, actor: str, at: datetime, event: str) -> None:

@@ -204,21 +204,31 @@ class AuditEvent(Record):
     image: Mapped[Image | None] = relationship()
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, can_be_redone: bool = False) -> Engine:
     """Make an engine with the durability and locking that the program relies on.
 
     SQLite runs in WAL mode with ``synchronous=FULL`` (a committed row survives a power cut, which the
     inbox relies on: the file leaves it after the commit), a busy timeout, foreign keys, and transactions
     that take the write lock at once, so that two writers wait for each other instead of failing half-way.
+    Errors do not quote the values of a statement: a file's name may be a patient's.
+
+    Args:
+        url: SQLAlchemy URL.
+        can_be_redone: what is written here can be had again, so that no commit waits for the disk. A power cut
+            may then undo the last commits, never half of one. For workers: their images are classified again.
     """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        options = {"options": "-c synchronous_commit=off"} if can_be_redone else {}
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=options)
 
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None})
+    engine = create_engine(
+        url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        synchronous = "NORMAL" if can_be_redone else "FULL"
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

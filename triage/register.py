@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from triage.records import DISCARDED, QUARANTINED, QUEUED, Image, SourceName, St
 from triage.store import Filed, Refused, Store
 
 UID_CONFLICT = "sop_uid_conflict"
+LONGEST_NAME_BYTES = 1500
+"""What a database can index (PostgreSQL: a third of a page); a path in the inbox can be longer."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,17 @@ class Candidate:
 
 
 def storable_name(name: str) -> str:
-    """A file's name as text that any database takes: bytes that are no UTF-8, and NUL, are written out."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+    """A file's name as text that any database takes.
+
+    Bytes that are no UTF-8, and NUL, are written out. A path that is too long loses its beginning; a digest in
+    its place keeps it apart from others.
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+    encoded = text.encode()
+    if len(encoded) <= LONGEST_NAME_BYTES:
+        return text
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    return f"…{digest}…{encoded[-LONGEST_NAME_BYTES:].decode('utf-8', 'ignore')}"
 
 
 class Register:
@@ -74,19 +86,20 @@ class Register:
             return self._record_unread(candidate)
         known = self._by_sha256.get(candidate.filed.sha256)
         if known is not None:
-            return known, self._again(known, candidate)
+            return known, self._again(known, candidate, candidate.filed)
         image = self._new(candidate, candidate.filed)
         self._by_sha256[candidate.filed.sha256] = image
         return image, False
 
-    def _again(self, image: Image, candidate: Candidate) -> bool:
+    def _again(self, image: Image, candidate: Candidate, filed: Filed) -> bool:
         """The same bytes came once more: only those that were put aside are tried again."""
         if self._add_name(image, candidate):
             self._note("named_again", image)
-        if image.status not in (QUARANTINED, DISCARDED) or image.error_code == UID_CONFLICT:
+        if image.status not in (QUARANTINED, DISCARDED):
             return True
-        if candidate.problem is not None:
-            self._refuse(image, candidate.problem)
+        problem = candidate.problem or self._uid_conflict(image, filed)
+        if problem is not None:
+            self._refuse(image, problem)
             return True
         queries.requeue(self._session, image, actor=self._actor, at=self._now, event="dropped_again")
         return False
@@ -103,12 +116,9 @@ class Register:
         image.error_code = image.error_detail = image.finished_at = None
         self._add_name(image, candidate)
         self._note("admitted", image)
-        if candidate.problem is not None:
-            self._refuse(image, candidate.problem)
-        elif image.sop_instance_uid is not None:
-            owner = self._owners.setdefault(image.sop_instance_uid, image)
-            if owner is not image:
-                self._refuse(image, self._uid_conflict(owner, filed))
+        problem = candidate.problem or self._uid_conflict(image, filed)
+        if problem is not None:
+            self._refuse(image, problem)
         return image
 
     def _record_unread(self, candidate: Candidate) -> tuple[Image, bool]:
@@ -159,7 +169,13 @@ class Register:
     def _refuse(self, image: Image, problem: Refused | ImageRejected) -> None:
         queries.quarantine(self._session, image, problem.code, problem.detail, actor=self._actor, at=self._now)
 
-    def _uid_conflict(self, owner: Image, filed: Filed) -> ImageRejected:
+    def _uid_conflict(self, image: Image, filed: Filed) -> ImageRejected | None:
+        """Why an image may not have its SOP Instance UID: another one has it."""
+        if image.sop_instance_uid is None:
+            return None
+        owner = self._owners.setdefault(image.sop_instance_uid, image)
+        if owner is image:
+            return None
         assert owner.sha256 is not None
         same = same_pixel_data(self._store.original(owner.sha256), filed.path)
         what = {

@@ -8,8 +8,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+_MIGRATION_LOCK = 0x7121A6E  # any number that no other program on the same database uses
 MIGRATIONS_DIR = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -25,6 +26,9 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     """Bring the database to ``revision``, in one transaction. Calling it again changes nothing."""
     config = alembic_config()
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # Who comes second waits, and then finds nothing to do. SQLite's write lock does the same.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 

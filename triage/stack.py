@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+from alembic.util import CommandError
 
 from triage.broker import connect, private_socket, workers_alive
 from triage.broker import is_reachable as broker_is_reachable
@@ -41,11 +42,11 @@ class AlreadyRunning(Exception):
     """Another process runs the stack on this home."""
 
 
-def prepare_home(settings: Settings) -> None:
-    """Make the home and its default inbox, and bring the database to the newest schema.
+def make_home(settings: Settings) -> None:
+    """Make the home and its default inbox.
 
     Raises:
-        PartMissing: the home cannot be used, or the database does not answer.
+        PartMissing: the home cannot be used.
     """
     check_home(settings)
     try:
@@ -55,12 +56,23 @@ def prepare_home(settings: Settings) -> None:
             settings.inbox_dir.mkdir(exist_ok=True)
     except OSError as error:
         raise PartMissing(f"the home {settings.home_dir} cannot be written ({error.strerror})") from error
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the home and its default inbox, and bring the database to the newest schema.
+
+    Raises:
+        PartMissing: the home cannot be used, or the database does not answer or is newer than this program.
+    """
+    make_home(settings)
     engine = open_database(settings.database)
     try:
         if not database_is_reachable(engine):
             where = engine.url.render_as_string(hide_password=True)
             raise PartMissing(f"the database {where} does not answer; is it running, and the URL right?")
         migrate(engine)
+    except CommandError as error:
+        raise PartMissing("the database has a schema that this program does not know; update the program") from error
     finally:
         engine.dispose()
 

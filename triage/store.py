@@ -146,8 +146,12 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open_regular(path: Path) -> BufferedReader:
-    """Open without following a link and without waiting for a pipe's other end, whatever is there by now."""
+def open_regular(path: Path) -> BufferedReader:
+    """Open without following a link and without waiting for a pipe's other end, whatever is there by now.
+
+    Raises:
+        Refused: it may not be read, or is no regular file.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError as error:
@@ -167,7 +171,7 @@ def _open_regular(path: Path) -> BufferedReader:
 def _copy(source: Path, target: Path) -> tuple[str, int]:
     digest = hashlib.sha256()
     size = 0
-    with _open_regular(source) as reader, target.open("xb") as writer:
+    with open_regular(source) as reader, target.open("xb") as writer:
         while chunk := reader.read(COPY_CHUNK):
             digest.update(chunk)
             size += len(chunk)
@@ -218,7 +222,7 @@ class Filing:
             Refused: it may not be read, or is no regular file by now.
             OSError: the rename is not possible: another disk, or a folder that may not be changed.
         """
-        _open_regular(path).close()
+        open_regular(path).close()
         place = self._place(name)
         try:
             path.rename(place)
@@ -253,7 +257,7 @@ class Filing:
     @staticmethod
     def hash(place: Path) -> Filed:
         """Hash a file that is in ``filing/``, and bring it to the disk for good."""
-        with _open_regular(place) as file:
+        with open_regular(place) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
             return Filed(place, sha256, os.fstat(file.fileno()).st_size)

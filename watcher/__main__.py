@@ -43,9 +43,6 @@ def main() -> int:
         sweep.end()
         return 0
     with Intake(settings, engine, "folder", publisher.publish) as intake:
-        recovered = intake.recover()
-        if recovered:
-            log.info("%d files that an earlier run had begun to file are admitted", recovered)
         run(settings, Watch(settings, intake), sweep, stop)
     sweep.end()
     return 0

@@ -59,6 +59,10 @@ class Settling:
             return self._quiet_seconds == 0
         return now - known[1] >= self._quiet_seconds
 
+    def sight(self, path: Path) -> Sight:
+        """What an arriving file looked like when it was last seen."""
+        return self._waiting[path][0]
+
     def forget(self, path: Path) -> None:
         """The file was taken, or went away."""
         self._waiting.pop(path, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -50,9 +51,15 @@ class Watch:
         # Files that stay in the inbox (left in place, or refused unread), and what they looked like.
         self._staying: dict[Path, Sight] = {}
         self._missing = False
+        self._recovered = False
 
     def begin_tick(self) -> None:
-        """First finish what a tick that failed had begun."""
+        """First finish what an earlier run, or a tick that failed, had begun."""
+        if not self._recovered:
+            recovered = self._intake.recover()
+            if recovered:
+                log.info("%d files that an earlier run had begun to file are admitted", recovered)
+            self._recovered = True
         self._intake.commit_pending()
 
     def scan(self) -> None:
@@ -75,7 +82,7 @@ class Watch:
         for path in paths:
             if self._inbox not in path.parents or is_temporary(path.relative_to(self._inbox)):
                 continue
-            if path.is_dir() and not path.is_symlink():
+            if _is_folder(path):
                 self.notice(find_files(path))
             elif path not in self._settling:
                 self._look(path)
@@ -106,13 +113,19 @@ class Watch:
     def admit(self, lot: list[Path]) -> int:
         """Admit a lot of settled files; how many were new here."""
         arrivals = [Arrival(path, str(path.relative_to(self._inbox))) for path in lot]
+        seen = {path: self._settling.sight(path) for path in lot}
         known = self._intake.known(arrivals)
         admitted = self._intake.admit([arrival for arrival in arrivals if arrival not in known])
         for path in lot:
             self._settling.forget(path)
+            # What looks otherwise by now is another file, which came in the place of the one just taken.
             try:
-                self._staying[path] = Sight.of(path)
+                stays = Sight.of(path) == seen[path]
             except OSError:
+                stays = False
+            if stays:
+                self._staying[path] = seen[path]
+            else:
                 self._staying.pop(path, None)
         return sum(1 for admission in admitted if admission and not admission.known)
 
@@ -146,10 +159,12 @@ def run(settings: Settings, watch: Watch, sweep: Sweep, stop: threading.Event) -
                 if stop.is_set():
                     return
             next_sweep = _sweep_if_due(sweep, next_sweep, settings)
-        except (SQLAlchemyError, OSError):
+        except (SQLAlchemyError, OSError) as error:
             # The database is away, or the disk is full. Nothing was taken out of the inbox without its row:
             # what was on its way is in `filing/`, and the rest is seen again at the next scan.
-            log.exception("could not admit what has arrived; trying again")
+            # Without the error's own text: it may quote the name of a file, which may be a patient's.
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            log.error("could not admit all that has arrived (%s); trying again", reason)
             stop.wait(1.0)
             next_scan = 0.0
 
@@ -159,6 +174,14 @@ def _sweep_if_due(sweep: Sweep, due: float, settings: Settings) -> float:
         return due
     sweep.run()
     return time.monotonic() + settings.sweep_seconds
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether this is a folder itself, and no link to one; what may not be seen is none."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from celery import bootsteps, signals
 from triage.broker import TASK, WORKER, connect, make_app, say_alive, say_gone
 from triage.logs import configure_logging
 from triage.settings import get_settings
+from worker.memory import keep_freed_memory
 from worker.work import Work
 
 log = logging.getLogger(__name__)
@@ -34,12 +35,14 @@ def _work() -> Work:
     from triage.records import open_database
 
     settings = get_settings()
-    return Work(settings, open_database(settings.database), load_classifier(settings))
+    engine = open_database(settings.database, can_be_redone=True)
+    return Work(settings, engine, load_classifier(settings))
 
 
 @signals.worker_process_init.connect
 def _warm_up(**_: Any) -> None:
     """Load the model when the child starts, so that the first image does not wait for it."""
+    keep_freed_memory()
     try:
         _work()
     except Exception:

@@ -75,7 +75,7 @@ class Work:
         if not tickets:
             return 0
         try:
-            outcomes = self._look(tickets)
+            outcomes = self._look(tickets, interruption)
             return self._commit(outcomes, owner)
         except interruption:
             log.warning("the soft time limit ended the work on %d images", len(tickets))
@@ -87,7 +87,9 @@ class Work:
             images = queries.lease(session, ids, owner=owner, now=self._clock(), seconds=self._settings.lease_seconds)
             return [_Ticket(image.id, image.sha256) for image in images if image.sha256 is not None]
 
-    def _look(self, tickets: Sequence[_Ticket]) -> dict[int, Classification | ImageRejected]:
+    def _look(
+        self, tickets: Sequence[_Ticket], interruption: type[BaseException]
+    ) -> dict[int, Classification | ImageRejected]:
         outcomes: dict[int, Classification | ImageRejected] = {}
         inputs: dict[int, NDArray[np.uint8]] = {}
         for ticket in tickets:
@@ -95,6 +97,15 @@ class Work:
                 inputs[ticket.image_id] = self._see(ticket)
             except ImageRejected as rejected:
                 outcomes[ticket.image_id] = rejected
+            except interruption:
+                raise  # nobody's fault yet; Celery's is an ordinary Exception
+            except OSError as error:
+                log.exception("the disk failed on image %d", ticket.image_id)
+                outcomes[ticket.image_id] = ImageRejected(
+                    "disk_error",
+                    f"The disk failed while this file was worked on ({error.strerror}). "
+                    "See whether it is full or damaged, then retry the file.",
+                )
             except Exception:
                 # One bad image must not touch its neighbours; the trace is for whoever mends the program.
                 log.exception("image %d could not be read", ticket.image_id)

@@ -22,7 +22,9 @@ def modules_after(statement: str, home: Path) -> set[str]:
     return set(result.stdout.split())
 
 
-@pytest.mark.parametrize("statement", ["import worker.work, worker.tasks", "import watcher.__main__", "import triage.cli"])
+@pytest.mark.parametrize(
+    "statement", ["import worker.work, worker.tasks", "import watcher.__main__", "import triage.cli"]
+)
 def test_no_serving_process_imports_tensorflow(statement: str, tmp_path: Path) -> None:
     assert not {"tensorflow", "keras", "jax", "torch"} & modules_after(statement, tmp_path)
 

@@ -92,9 +92,7 @@ def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", ["TRIAGE_INBOX", "TRIAGE_HOME", "TRIAGE_MODEL", "TRIAGE_DATABASE_URL", "TRIAGE_PORT"])
-def test_a_variable_that_is_set_to_nothing_counts_as_not_set(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_variable_that_is_set_to_nothing_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     # An empty path would mean the current folder: TRIAGE_INBOX= in a .env file would file its content away.
     usual = get_settings()
     get_settings.cache_clear()

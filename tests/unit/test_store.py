@@ -245,9 +245,7 @@ def test_a_fingerprint_tells_a_changed_file_from_one_that_stayed(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", WORST_NAMES)
-def test_a_file_of_any_name_is_moved_hashed_and_released(
-    home: Path, inbox: Path, filing: Filing, name: str
-) -> None:
+def test_a_file_of_any_name_is_moved_hashed_and_released(home: Path, inbox: Path, filing: Filing, name: str) -> None:
     path = put(inbox, name)
     filed = filing.move(path, name)
     assert (filed.sha256, filed.size_bytes) == (SHA256, len(BYTES))

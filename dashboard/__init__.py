@@ -1,0 +1,1 @@
+"""The dashboard: worklist, viewer, upload and quarantine, on Streamlit."""

@@ -1,0 +1,54 @@
+"""Entry of the dashboard: ``streamlit run dashboard/app.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import connections, markup, quarantine, status_strip, upload, wording, worklist
+from triage.settings import SettingsError
+from triage.stack import PartMissing
+
+STYLE = Path(__file__).with_name("style.css")
+# A picture of our own: the browser would fetch a Material icon from the internet.
+ICON = Path(__file__).with_name("icon.svg")
+
+
+def main() -> None:
+    """Draw the page that was asked for."""
+    st.set_page_config(page_title=wording.TITLE, page_icon=ICON.read_text(encoding="utf-8"), layout="wide")
+    st.html(STYLE)
+    status_strip.show_notice()
+    page = st.navigation(
+        [
+            st.Page(worklist.show, title=wording.WORKLIST, url_path="worklist", default=True),
+            st.Page(upload.show, title=wording.UPLOAD, url_path="upload"),
+            st.Page(quarantine.show, title=wording.QUARANTINE, url_path="quarantine"),
+        ],
+        position="top",
+    )
+    try:
+        connections.engine()
+    except SettingsError as error:
+        st.html(markup.alert(wording.SETTINGS_WRONG.format(problem=error)))
+    except PartMissing as error:
+        _wait_for_database(str(error))
+    else:
+        status_strip.show_strip()
+        if page.url_path != "":  # the default page, which is the worklist, has none
+            worklist.leave()
+        page.run()
+
+
+@st.fragment(run_every=status_strip.REFRESH_SECONDS)
+def _wait_for_database(problem: str) -> None:
+    try:
+        connections.engine()
+    except PartMissing as error:
+        st.html(markup.alert(wording.DATABASE_MISSING.format(problem=error or problem)))
+    else:
+        st.rerun()
+
+
+main()

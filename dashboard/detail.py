@@ -1,0 +1,141 @@
+"""One image: the picture, what the model says, and what happened to the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import streamlit as st
+
+from dashboard import connections, markup, reader, wording
+from dashboard.markup import element, text
+from dashboard.picture import picture_url
+from triage import queries
+from triage.records import DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
+
+WAITING = (QUEUED, PROCESSING)
+POLL_SECONDS = 0.5
+
+
+def show(image_id: int) -> None:
+    """Draw an image, whatever its status is. While it waits, says why, and looks again by itself."""
+    with connections.reading() as session:
+        image = queries.image_with_all(session, image_id)
+        events = queries.events_of(session, image_id)
+        in_study = queries.images_in_study(session, image.study_id) if image and image.study_id else 1
+    if image is None:
+        st.html(markup.alert(wording.NO_SUCH_IMAGE.format(id=image_id)))
+        return
+    if image.status in WAITING:
+        _show_waiting(image_id)
+    elif image.status == DONE and image.predictions:
+        _show_done(image)
+    elif image.status == QUARANTINED:
+        _show_refused(image)
+    elif image.status == DISCARDED:
+        st.html(element("p", text(wording.DISCARDED_NOTE), class_="hint"))
+    _show_facts(image, in_study, events)
+
+
+def why_waiting(status: str, state: connections.QueueState, waiting: int, source: str) -> str:
+    """Why an image has no result yet, as the end of a sentence that begins with `STILL_WAITING`."""
+    if not state.reachable:
+        return wording.WAITS_NO_BROKER
+    if not state.children:
+        return wording.WAITS_NO_WORKER
+    if status == PROCESSING:
+        return wording.WORKING
+    return wording.WAITS_BUSY if source == "upload" else wording.WAITS_IN_LINE.format(waiting=waiting)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _show_waiting(image_id: int) -> None:
+    with connections.reading() as session:
+        image = queries.image_with_all(session, image_id)
+        waiting = queries.counts(session)[QUEUED]
+    if image is None or image.status not in WAITING:
+        st.rerun()
+    why = why_waiting(image.status, connections.queue_state(), waiting, image.source)
+    st.html(element("p", element("b", text(wording.STILL_WAITING)) + " " + text(why), class_="hint", role="status"))
+
+
+def _show_done(image: Image) -> None:
+    prediction = image.predictions[-1]
+    url = picture_url(image)
+    if url is None:
+        picture = element("p", text(wording.NO_PICTURE), class_="hint")
+    else:
+        picture = f'<img src="{text(url)}" alt="{text(wording.PICTURE.format(id=image.id))}">'
+    st.html(
+        element(
+            "div",
+            element("div", picture, class_="picture") + element("div", _verdict(prediction), class_="said"),
+            class_="viewer",
+        )
+    )
+
+
+def _verdict(prediction: Prediction) -> str:
+    head = element("h2", text(prediction.label)) + element(
+        "p",
+        text(wording.CONFIDENCE) + " " + element("b", text(wording.percent(prediction.confidence))),
+        class_="confidence",
+    )
+    reasons = ""
+    if prediction.needs_review:
+        said = "".join(element("li", text(wording.reason(code))) for code in prediction.reasons)
+        reasons = element("div", element("b", text(wording.NEEDS_REVIEW)) + element("ul", said), class_="reasons")
+    chart = element("h3", text(wording.PROBABILITIES)) + markup.probabilities(
+        prediction.probabilities, prediction.prediction_set
+    )
+    members = element(
+        "p",
+        text(wording.prediction_set(len(prediction.prediction_set))),
+        class_="members",
+        title=wording.PREDICTION_SET_HELP,
+    )
+    return head + reasons + chart + members
+
+
+def _show_refused(image: Image) -> None:
+    title = wording.REFUSED.format(title=wording.error_title(image.error_code))
+    kept = wording.REFUSED_KEPT.format(id=image.id)
+    st.html(
+        element(
+            "div",
+            element("b", text(title)) + element("p", text(image.error_detail or "")) + element("p", text(kept)),
+            class_="alert",
+            role="alert",
+        )
+    )
+
+
+def _show_facts(image: Image, in_study: int, events: Sequence[AuditEvent]) -> None:
+    zone = reader.time_zone()
+    names = [name.name for name in image.names] or [image.source_name]
+    title = wording.FILE_NAME if len(names) == 1 else wording.FILE_NAMES.format(count=len(names))
+    study = "–" if image.study_id is None else f"{image.study_id} ({wording.images(in_study)})"
+    pairs = [
+        (title, "".join(element("span", element("bdi", text(name)), class_="name") for name in names)),
+        (wording.RECEIVED, text(wording.full_moment(image.received_at, zone))),
+        (wording.FINISHED, text(wording.full_moment(image.finished_at, zone) if image.finished_at else "–")),
+        (wording.IMAGE, text(f"{image.id} · {wording.SOURCES.get(image.source, image.source)}")),
+        (wording.STUDY, text(study)),
+    ]
+    if image.predictions:
+        pairs.append((wording.MODEL_VERSION, text(image.predictions[-1].model_version)))
+    st.html(element("div", markup.facts(pairs) + _history(events, zone), class_="about"))
+
+
+def _history(events: Sequence[AuditEvent], zone: tzinfo) -> str:
+    rows = "".join(
+        element(
+            "tr",
+            element("td", text(wording.full_moment(event.at, zone)), class_="number")
+            + element("td", text(wording.event(event.event, event.detail)))
+            + element("td", text(event.actor), class_="actor"),
+        )
+        for event in events
+    )
+    table = element("table", element("tbody", rows), class_="history")
+    return element("details", element("summary", text(wording.HISTORY)) + table)

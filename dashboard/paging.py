@@ -1,0 +1,111 @@
+"""Where a reader is: sort, page and selected image, kept in the address so that a reload or a link finds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, get_args
+
+from triage.queries import Cursor, Sort
+
+PAGE_SIZE = 25
+DEFAULT_SORT: Sort = "triage"
+SORTS: tuple[Sort, ...] = ("triage", "confidence_down", "confidence_up", "oldest")
+
+_KINDS: dict[str, tuple[type[Any], ...]] = {
+    "triage": (bool, float, int),
+    "confidence_down": (float, int),
+    "confidence_up": (float, int),
+    "oldest": (datetime, int),
+    "newest": (datetime, int),
+}
+assert set(_KINDS) == set(get_args(Sort))
+
+_LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a reader is in a list.
+
+    Attributes:
+        sort: the order of rows.
+        after: cursor of the row before the page; None: not given.
+        before: cursor of the row behind the page; None: not given. Without both it is the first page.
+        image_id: the image that is open, if one is.
+    """
+
+    sort: Sort = DEFAULT_SORT
+    after: Cursor | None = None
+    before: Cursor | None = None
+    image_id: int | None = None
+
+    def at_start(self) -> Place:
+        """The first page of the same order, with the same image open."""
+        return replace(self, after=None, before=None)
+
+
+def write_cursor(cursor: Cursor) -> str:
+    """A cursor as short text for an address."""
+    return json.dumps(
+        [value.isoformat() if isinstance(value, datetime) else value for value in cursor],
+        separators=(",", ":"),
+    )
+
+
+def read_cursor(text: str | None, sort: Sort) -> Cursor | None:
+    """A cursor from an address; None if it is not one of this order: anybody can type an address."""
+    if not text:
+        return None
+    try:
+        values = json.loads(text)
+        kinds = _KINDS[sort]
+        if not isinstance(values, list) or len(values) != len(kinds):
+            return None
+        return tuple(_read_value(value, kind) for value, kind in zip(values, kinds, strict=True))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _read_value(value: Any, kind: type[Any]) -> Any:
+    if kind is datetime:
+        at = datetime.fromisoformat(value)
+        if at.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return at
+    if kind is float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ValueError("no confidence")
+        return float(value)
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is int and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_ID:
+        return value
+    raise ValueError("another kind of value")
+
+
+def read_place(params: Mapping[str, str], sorts: tuple[Sort, ...] = SORTS) -> Place:
+    """The place that an address names; what cannot be read in it is left out."""
+    sort = next((known for known in sorts if known == params.get("sort")), sorts[0])
+    chosen = params.get("image", "")
+    image_id = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 19 else None
+    after = read_cursor(params.get("after"), sort)
+    before = None if after is not None else read_cursor(params.get("before"), sort)
+    return Place(sort, after, before, image_id)
+
+
+def write_place(params: MutableMapping[str, str], place: Place, sorts: tuple[Sort, ...] = SORTS) -> None:
+    """Put a place into the address; what is as it would be anyway stays out."""
+    wanted = {
+        "sort": None if place.sort == sorts[0] else place.sort,
+        "after": write_cursor(place.after) if place.after is not None else None,
+        "before": write_cursor(place.before) if place.before is not None else None,
+        "image": None if place.image_id is None else str(place.image_id),
+    }
+    for name, value in wanted.items():
+        if value is None:
+            params.pop(name, None)
+        elif params.get(name) != value:
+            params[name] = value

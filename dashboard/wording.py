@@ -1,0 +1,230 @@
+"""Every text that the dashboard shows, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from triage.pixels import REJECTION_CODES
+from triage.queries import Sort
+from triage.records import DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED
+
+TITLE = "Fracture triage"
+WORKLIST = "Worklist"
+UPLOAD = "Upload"
+QUARANTINE = "Quarantine"
+
+# -- what the model says ----------------------------------------------------------------------------------
+
+NEEDS_REVIEW = "Needs review"
+REASONS = {
+    "low_confidence": "The model is unsure: its confidence is low",
+    "ambiguous": "Two types are almost equally probable",
+}
+REASONS_SHORT = {"low_confidence": "low confidence", "ambiguous": "two types close"}
+CONFIDENCE = "Confidence"
+PROBABILITIES = "Probability of each type"
+PREDICTION_SET = "Prediction set: the {count} types in bold"
+PREDICTION_SET_OF_ONE = "Prediction set: the type in bold"
+PREDICTION_SET_HELP = (
+    "The types that the model keeps in play. With a calibrated model the true type is among them about as "
+    "often as its card promises, provided that there is a fracture of one of the ten types at all."
+)
+MODEL_VERSION = "Model version"
+NO_PICTURE = "The picture is not on disk any more."
+PICTURE = "X-ray, image {id}"
+
+# -- one image --------------------------------------------------------------------------------------------
+
+STATUS = {
+    QUEUED: "Waiting",
+    PROCESSING: "Being looked at",
+    DONE: "Done",
+    QUARANTINED: "In quarantine",
+    DISCARDED: "Discarded",
+}
+EVENTS = {
+    "admitted": "came in",
+    "named_again": "came in again, known by its content",
+    "dropped_again": "came in again and is tried again",
+    "retried": "sent to the worker again",
+    "leased": "taken by a worker",
+    "lease_expired": "worker lost; back in the queue",
+    "time_limit": "time limit reached; back in the queue",
+    "done": "classified",
+    "quarantined": "put into quarantine",
+    "discarded": "discarded",
+}
+SOURCES = {"folder": "inbox", "upload": "upload", "once": "command line", "dicom": "DICOM network"}
+HISTORY = "What happened to it"
+FILE_NAME = "File"
+FILE_NAMES = "Came under {count} names"
+IMAGE = "Image"
+STUDY = "Study"
+RECEIVED = "Received"
+FINISHED = "Finished"
+NOTHING_OPEN = "Choose an image from the list to see the picture and what the model says."
+NO_SUCH_IMAGE = "There is no image {id} here. The link may come from another installation."
+
+# -- worklist ---------------------------------------------------------------------------------------------
+
+SORT_LABEL = "Order"
+SORTS: dict[Sort, str] = {
+    "triage": "Needs review first",
+    "confidence_down": "Most confident",
+    "confidence_up": "Least confident",
+    "oldest": "Oldest",
+}
+PREVIOUS = "Previous"
+NEXT = "Next"
+IN_STUDY = " · study {id}"
+PAGE_POSITION = "{first:,}–{last:,} of {total:,}"
+EMPTY = "Nothing has been classified yet."
+EMPTY_WAITING = "Nothing has been classified yet; {waiting:,} wait."
+EMPTY_HOW = "Drop JPG, PNG or DICOM files into the inbox, or use Upload. The inbox is"
+
+# -- header -----------------------------------------------------------------------------------------------
+
+COUNTS = {
+    QUEUED: "waiting",
+    PROCESSING: "in work",
+    DONE: "done",
+    "needs_review": "need review",
+    QUARANTINED: "quarantined",
+}
+OLDEST_WAIT = "oldest wait"
+WORKERS_RUN = "{children} worker processes run"
+WORKER_RUNS = "1 worker process runs"
+NO_WORKER = "No worker is running: images wait. Start one with “triage up”."
+BROKER_AWAY = "The queue (Redis) does not answer: images wait safely and go on when it is back."
+DATABASE_AWAY = (
+    "The database does not answer. Nothing is lost; this page goes on when it is back. “triage doctor” says more."
+)
+DATABASE_MISSING = "The dashboard cannot show anything yet: {problem}."
+SETTINGS_WRONG = "A setting cannot be used: {problem}"
+
+# -- upload -----------------------------------------------------------------------------------------------
+
+UPLOAD_LABEL = "One X-ray as JPG, PNG or DICOM file"
+UPLOAD_HELP = (
+    "It goes ahead of everything that waits in the inbox, and is kept like any other image. "
+    "Any other kind of file is refused, with the reason."
+)
+UPLOAD_WORKING = "Taking the file in and asking the model …"
+UPLOAD_KNOWN = (
+    "These bytes came in before, on {received}: this is image {id} and its result. Nothing was counted twice."
+)
+UPLOAD_FAILED = "The file could not be taken in: {problem}"
+UPLOAD_DISK = "The disk or the database did not take it. Try again; the log says more."
+REFUSED = "Not accepted: {title}"
+REFUSED_KEPT = "The file is kept in quarantine, as image {id}."
+STILL_WAITING = "Still waiting"
+WAITS_NO_WORKER = (
+    "because no worker is running. The image is stored and is classified as soon as one starts (“triage up”)."
+)
+WAITS_NO_BROKER = "because the queue (Redis) does not answer. The image is stored and goes on when the queue is back."
+WAITS_BUSY = "because every worker is busy. An upload is the next to be taken."
+WAITS_IN_LINE = "because every worker is busy; {waiting:,} images wait."
+WORKING = "A worker is looking at it."
+DISCARDED_NOTE = "A person discarded this file. Drop or upload it again to have it looked at."
+
+# -- quarantine -------------------------------------------------------------------------------------------
+
+QUARANTINE_INTRO = (
+    "Retry sends a file to the worker again; Discard takes it off this list. File and history are kept either way."
+)
+QUARANTINE_EMPTY = "No file is in quarantine."
+QUARANTINE_NEW = "{count:,} more since you opened this page"
+SHOW = "Show"
+RETRY = "Retry"
+CANNOT_BE_RETRIED = {
+    "never_read": "Its bytes were never read. Put right what the reason says, and drop the file again.",
+    "sop_uid_conflict": "Trying again cannot settle which of two files is right.",
+}
+DISCARD = "Discard"
+DISCARD_SURE = "Take this file off the list?"
+DISCARD_YES = "Yes, discard it"
+RETRIED = "Image {id} waits for a worker again."
+RETRIED_UNSENT = "Image {id} waits again; the queue does not answer, so that it goes out later."
+DISCARDED_DONE = "Image {id} was discarded."
+GONE_MEANWHILE = "Image {id} is not in quarantine any more."
+SHA = "SHA-256 {prefix}…"
+NEVER_READ = "bytes never read"
+
+_OTHER_ERROR_TITLES = {
+    "sop_uid_conflict": "Two files claim to be the same DICOM image",
+    "link": "A link, not a file",
+    "not_a_file": "Not a file",
+    "no_permission": "May not be read",
+    "disk_error": "The disk failed",
+    "original_missing": "Stored file is gone",
+    "changed_after_admission": "Changed after it was taken in",
+    "took_too_long": "Took too long",
+    "worker_crashed": "The worker was lost on it",
+    "internal_error": "The program failed on it",
+}
+
+
+def error_title(code: str | None) -> str:
+    """The short title of an error code; an unknown code is shown as it is."""
+    if code is None:
+        return STATUS[QUARANTINED]
+    return REJECTION_CODES.get(code) or _OTHER_ERROR_TITLES.get(code) or code.replace("_", " ")
+
+
+def reason(code: str, *, short: bool = False) -> str:
+    """Why the model asks for a human, in plain words."""
+    return (REASONS_SHORT if short else REASONS).get(code, code.replace("_", " "))
+
+
+def event(name: str, detail: Mapping[str, Any]) -> str:
+    """What happened, in plain words."""
+    said = EVENTS.get(name, name.replace("_", " "))
+    if name == "quarantined" and isinstance(detail.get("code"), str):
+        return f"{said}: {error_title(detail['code'])}"
+    return said
+
+
+def workers(children: int) -> str:
+    """How many worker children run."""
+    return WORKER_RUNS if children == 1 else WORKERS_RUN.format(children=children)
+
+
+def prediction_set(count: int) -> str:
+    """How many types the model keeps in play."""
+    return PREDICTION_SET_OF_ONE if count == 1 else PREDICTION_SET.format(count=count)
+
+
+def images(count: int) -> str:
+    """A number of images."""
+    return "1 image" if count == 1 else f"{count:,} images"
+
+
+def percent(probability: float) -> str:
+    """A probability as people read it; neither 0 % nor 100 % is ever claimed."""
+    if probability < 0.01:
+        return "<1 %"
+    return ">99 %" if probability >= 0.995 else f"{probability * 100:.0f} %"
+
+
+def moment(at: datetime, now: datetime, zone: tzinfo) -> str:
+    """A time on the reader's clock: today's without the date."""
+    local, today = at.astimezone(zone), now.astimezone(zone)
+    if local.date() == today.date():
+        return f"{local:%H:%M:%S}"
+    return f"{local:%d %b %H:%M}" if local.year == today.year else f"{local:%d %b %Y %H:%M}"
+
+
+def full_moment(at: datetime, zone: tzinfo) -> str:
+    """A time with its date."""
+    return f"{at.astimezone(zone):%d %b %Y %H:%M:%S}"
+
+
+def duration(span: timedelta) -> str:
+    """How long something has lasted, in the largest unit that fits."""
+    seconds = max(0, int(span.total_seconds()))
+    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"

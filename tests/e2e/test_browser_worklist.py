@@ -1,0 +1,188 @@
+"""The worklist in a real browser, in front of the whole stack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from waiting import wait_until
+from whole_stack import Stack, png
+
+from triage.samples import write_samples
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+HOSTILE = "<b>bold<b> <img src=x onerror=alert(1)> **star** [x](javascript:alert(1)) ![y](y.png).png"
+
+
+@pytest.fixture(scope="module")
+def filled(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """Samples, and enough small pictures for a second page."""
+    samples = write_samples(tmp_path_factory.mktemp("samples"))
+    for path in samples:
+        stack.drop(path.name, path.read_bytes())
+    for number in range(30):
+        stack.drop(f"room{number % 4 + 1}-{1000 + number}.png", png(number, height=96))
+    stack.drop(HOSTILE, png(500))
+    for number in range(30):
+        stack.wait_for(f"room{number % 4 + 1}-{1000 + number}.png")
+    for path in samples:
+        stack.wait_for(path.name, "quarantined" if path.name.startswith("broken") else "done")
+    stack.wait_for(HOSTILE)
+    return stack
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("[data-image]")
+
+
+def confidences(page: Page) -> list[int]:
+    return [int(re.sub(r"\D", "", text)) for text in page.locator("[data-image] .number").all_inner_texts()]
+
+
+def open_worklist(page: Page, stack: Stack, address: str = "/") -> None:
+    page.goto(stack.url + address)
+    rows(page).first.wait_for()
+
+
+def choose_order(page: Page, name: str, marker: str) -> None:
+    page.get_by_role("radio", name=name).or_(page.get_by_role("button", name=name)).first.click()
+    page.wait_for_url(f"**sort={marker}**")
+
+
+def test_a_dropped_file_shows_by_itself(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled, "/?sort=oldest")
+    page.get_by_text("need review").wait_for()
+    page.goto(filled.url)
+    rows(page).first.wait_for()
+    before = int(page.locator(".strip li", has_text="done").locator("b").inner_text())
+    filled.drop("comes-by-itself.png", png(900))
+    wait_until(
+        lambda: int(page.locator(".strip li", has_text="done").locator("b").inner_text()) == before + 1,
+        "the count to go up without a reload",
+        20,
+    )
+    total = page.locator(".position")
+    wait_until(lambda: total.inner_text().endswith(f"of {before + 1}"), "the list to grow without a reload", 20)
+
+
+def test_both_directions_of_confidence(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled)
+    choose_order(page, "Most confident", "confidence_down")
+    wait_until(lambda: (found := confidences(page)) and found == sorted(found, reverse=True), "high to low", 20)
+    highest = confidences(page)[0]
+    choose_order(page, "Least confident", "confidence_up")
+    wait_until(lambda: (found := confidences(page)) and found == sorted(found), "low to high", 20)
+    assert confidences(page)[0] < highest
+
+
+def test_by_default_what_needs_review_comes_first(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled)
+    flagged = [row.locator(".badge").count() == 1 for row in rows(page).all()]
+    assert flagged == sorted(flagged, reverse=True)
+
+
+def test_an_open_image_shows_picture_and_all_probabilities(filled: Stack, page: Page) -> None:
+    for name in ("ankle-fibula-03.jpg", "shin-both-bones-09-16bit.png", "wrist-monochrome1-10.dcm"):
+        image = filled.wait_for(name)
+        page.goto(f"{filled.url}/?image={image.id}")
+        picture = page.locator(".viewer img")
+        picture.wait_for()
+        wait_until(lambda picture=picture: picture.evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+        assert picture.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [1000, 1250]
+        assert page.locator(".probabilities tr").count() == 10
+        assert page.locator(".viewer h2").inner_text() == image.label
+        assert name in page.locator(".about").inner_text()
+
+
+def test_a_wide_original_reaches_the_browser_byte_for_byte(filled: Stack, page: Page) -> None:
+    filled.drop("wide.png", png(901, height=2000))
+    image = filled.wait_for("wide.png")
+    page.goto(f"{filled.url}/?image={image.id}")
+    page.locator(".viewer img").wait_for()
+    source = page.locator(".viewer img").get_attribute("src")
+    assert page.request.get(f"{filled.url}{source}").body() == png(901, height=2000)
+
+
+def test_a_reload_keeps_order_page_and_image(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled)
+    choose_order(page, "Most confident", "confidence_down")
+    wait_until(lambda: (found := confidences(page)) and found == sorted(found, reverse=True), "the order", 20)
+    page.get_by_role("button", name="Next").click()
+    page.wait_for_url("**after=**")
+    wait_until(lambda: page.locator(".rank").first.inner_text() == "26", "the second page", 20)
+    rows(page).nth(2).click()
+    page.wait_for_url("**image=**")
+    page.locator(".viewer img").wait_for()
+    shown = [row.get_attribute("data-image") for row in rows(page).all()]
+    opened = page.locator("[aria-current=true]").get_attribute("data-image")
+
+    filled.drop("while-reading.png", png(902))
+    new = filled.wait_for("while-reading.png")
+    page.reload()
+    rows(page).first.wait_for()
+    page.locator(".viewer img").wait_for()
+    again = [row.get_attribute("data-image") for row in rows(page).all()]
+    assert [image for image in again if image != str(new.id)][: len(shown)] == shown[: len(again)]
+    assert again[0] == shown[0]
+    assert page.locator("[aria-current=true]").get_attribute("data-image") == opened
+
+    page.get_by_role("link", name="Quarantine").click()
+    page.get_by_text("Retry sends a file").wait_for()
+    page.get_by_role("link", name="Worklist").click()
+    page.wait_for_url("**after=**")
+    page.locator(".viewer img").wait_for()
+    assert page.locator("[aria-current=true]").get_attribute("data-image") == opened
+
+    page.get_by_role("button", name="Previous").click()
+    wait_until(lambda: page.locator(".rank").first.inner_text() == "1", "the first page", 20)
+    assert f"image={opened}" in page.url
+    assert "before=" not in page.url
+
+
+def test_a_name_with_markup_shows_literally(filled: Stack, page: Page) -> None:
+    image = filled.wait_for(HOSTILE)
+    page.goto(f"{filled.url}/?image={image.id}&sort=oldest")
+    rows(page).first.wait_for()
+    while not page.locator(f"[data-image='{image.id}']").count():
+        first = page.locator(".rank").first.inner_text()
+        page.get_by_role("button", name="Next").click()
+        wait_until(lambda first=first: page.locator(".rank").first.inner_text() != first, "the next page", 20)
+    assert page.locator(f"[data-image='{image.id}'] .name").inner_text() == HOSTILE
+    assert page.locator(".about .name").first.inner_text() == HOSTILE
+    assert page.locator(".about b, .about a, .about img").count() == 0
+
+
+def test_a_mistyped_address_shows_the_list(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled, "/?sort=nonsense&after=%5Btrue%2C%22x%22%5D&image=999999")
+    assert page.locator(".rank").first.inner_text() == "1"
+    page.get_by_text("There is no image 999999 here").wait_for()
+
+
+def test_a_silent_worker_is_told(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled)
+    page.locator(".strip .well").wait_for()
+    with filled.stopped_worker():
+        page.get_by_text("No worker is running").wait_for(timeout=40_000)
+    page.locator(".strip .well").wait_for(timeout=40_000)
+
+
+def test_the_notice_is_on_every_page(filled: Stack, page: Page) -> None:
+    for address in ("/", "/upload", "/quarantine"):
+        page.goto(filled.url + address)
+        page.locator(".notice", has_text="not a diagnosis").wait_for()
+
+
+def test_screens(filled: Stack, page: Page, take_screenshots: Callable[[Page, str], None]) -> None:
+    open_worklist(page, filled)
+    take_screenshots(page, "worklist-closed")
+    page.locator("[data-image]", has_text=re.compile("forearm|shin|ankle|femur|hand|wrist|arm")).first.click()
+    page.locator(".viewer img").wait_for()
+    wait_until(lambda: page.locator(".viewer img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    page.mouse.move(0, 0)
+    take_screenshots(page, "worklist")

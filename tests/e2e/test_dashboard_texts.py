@@ -1,0 +1,170 @@
+"""What the dashboard makes of addresses, names and numbers; no browser needed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard import detail, markup, paging, wording
+from dashboard.connections import QueueState
+from dashboard.paging import Place
+from triage.pixels import REJECTION_CODES
+from triage.records import PROCESSING, QUEUED, STATUSES
+
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+AT = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
+CURSORS = {
+    "triage": (True, 0.1 + 0.2, 7),
+    "confidence_down": (1.0, 2**40),
+    "confidence_up": (0.0, 1),
+    "oldest": (AT, 3),
+    "newest": (AT, 3),
+}
+
+
+@pytest.mark.parametrize("sort", CURSORS)
+def test_a_place_survives_the_address(sort: str) -> None:
+    place = Place(sort, after=CURSORS[sort], image_id=12)  # type: ignore[arg-type]
+    params: dict[str, str] = {"unrelated": "stays"}
+    paging.write_place(params, place, tuple(CURSORS))  # type: ignore[arg-type]
+    assert paging.read_place(params, tuple(CURSORS)) == place  # type: ignore[arg-type]
+    paging.write_place(params, place.at_start(), tuple(CURSORS))  # type: ignore[arg-type]
+    assert "after" not in params
+    assert params["unrelated"] == "stays"
+
+
+def test_the_default_place_leaves_the_address_empty() -> None:
+    params: dict[str, str] = {}
+    paging.write_place(params, Place())
+    assert params == {}
+    assert paging.read_place(params) == Place()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "[", "null", "{}", "[1,2,3]", "[true,1.5,1]", "[true,NaN,1]", '["true",0.5,1]', "[true,0.5,true]",
+     "[true,0.5,-1]", f"[true,0.5,{2**64}]", "[true,0.5,1,1]", "[" * 9000],
+)  # fmt: skip
+def test_a_mistyped_cursor_is_no_cursor(text: str) -> None:
+    assert paging.read_cursor(text, "triage") is None
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_any_address_is_a_place(sort: str, after: str, before: str, image: str) -> None:
+    place = paging.read_place({"sort": sort, "after": after, "before": before, "image": image})
+    assert place.sort in paging.SORTS
+
+
+def test_a_naive_time_is_no_cursor() -> None:
+    assert paging.read_cursor(json.dumps(["2026-01-01T00:00:00", 1]), "oldest") is None
+
+
+@given(st.text())
+def test_text_never_becomes_markup(name: str) -> None:
+    shown = markup.text(name)
+    assert not re.search(r"[<>\"']", shown)
+    assert "&" not in re.sub(r"&(lt|gt|amp|quot|#x27);", "", shown)
+    assert shown.isprintable()
+
+
+def test_text_shows_what_would_hide() -> None:
+    assert markup.text("a\u202egpj.exe\n\0") == "a\\u202egpj.exe\\n\\x00"
+    assert markup.text("Müller Röntgen 手.jpg") == "Müller Röntgen 手.jpg"
+    assert markup.element("p", "x", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;">x</p>'
+
+
+def test_percent_claims_neither_nothing_nor_everything() -> None:
+    assert [wording.percent(p) for p in (0.0, 0.0099, 0.0101, 0.444, 0.994, 0.996, 1.0)] == [
+        "<1 %", "<1 %", "1 %", "44 %", "99 %", ">99 %", ">99 %",
+    ]  # fmt: skip
+
+
+def test_times_are_on_the_readers_clock() -> None:
+    assert wording.moment(AT, AT + timedelta(hours=1), UTC) == "05:06:07"
+    assert wording.moment(AT, AT + timedelta(days=1), UTC) == "04 Mar 05:06"
+    assert wording.moment(AT, AT + timedelta(days=365), UTC) == "04 Mar 2026 05:06"
+    assert [wording.duration(timedelta(seconds=s)) for s in (-3, 59, 119, 120, 7_200, 172_800)] == [
+        "0 s", "59 s", "119 s", "2 min", "2 h", "2 d",
+    ]  # fmt: skip
+
+
+def test_every_code_of_the_core_has_words() -> None:
+    assert set(wording.STATUS) == set(STATUSES)
+    assert all(wording.error_title(code) == title for code, title in REJECTION_CODES.items())
+    raised = set()
+    for file in (
+        *(PROJECT_DIR / "triage").glob("*.py"),
+        *(PROJECT_DIR / "worker").glob("*.py"),
+        *(PROJECT_DIR / "watcher").glob("*.py"),
+    ):
+        source = file.read_text(encoding="utf-8")
+        raised |= set(re.findall(r'(?:Refused|ImageRejected)\(\s*"([a-z_0-9]+)"', source))
+        raised |= set(re.findall(r'queries\.quarantine\(\s*session,\s*image,\s*"([a-z_]+)"', source))
+    assert len(raised) > 10
+    assert {code for code in raised if wording.error_title(code) == code.replace("_", " ")} == set()
+    assert wording.reason("unlike_training_data") == "unlike training data"
+
+
+def test_every_event_of_the_core_has_words() -> None:
+    written = set()
+    for file in (
+        *(PROJECT_DIR / "triage").glob("*.py"),
+        *(PROJECT_DIR / "worker").glob("*.py"),
+        *(PROJECT_DIR / "watcher").glob("*.py"),
+    ):
+        source = file.read_text(encoding="utf-8")
+        written |= set(re.findall(r'event="([a-z_]+)"', source))
+        written |= set(re.findall(r'record_event\(\s*session,\s*"([a-z_]+)"', source))
+    assert len(written) > 3
+    assert written <= set(wording.EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "source", "said"),
+    [
+        (QueueState(False, 0), QUEUED, "upload", wording.WAITS_NO_BROKER),
+        (QueueState(True, 0), PROCESSING, "upload", wording.WAITS_NO_WORKER),
+        (QueueState(True, 2), PROCESSING, "folder", wording.WORKING),
+        (QueueState(True, 2), QUEUED, "upload", wording.WAITS_BUSY),
+        (QueueState(True, 2), QUEUED, "folder", wording.WAITS_IN_LINE.format(waiting=1234)),
+    ],
+)
+def test_why_an_image_waits(state: QueueState, status: str, source: str, said: str) -> None:
+    assert detail.why_waiting(status, state, 1234, source) == said
+
+
+def test_the_dashboard_loads_no_model_and_no_other_service() -> None:
+    pages = "connections, detail, markup, paging, picture, quarantine, reader, status_strip, upload, wording, worklist"
+    program = f"import sys\nfrom dashboard import {pages}\nprint(*sys.modules, sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    names = set(loaded.stdout.split())
+    unwanted = {"keras", "tensorflow", "ai_edge_litert", "worker", "watcher", "training", "triage.classifier", "pandas",
+                "altair", "pydicom"}  # fmt: skip
+    assert not names & unwanted
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_text_colour_has_enough_contrast() -> None:
+    style = (PROJECT_DIR / "dashboard" / "style.css").read_text(encoding="utf-8")
+    theme = (PROJECT_DIR / "dashboard" / ".streamlit" / "config.toml").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--triage-([a-z-]+): (#[0-9a-f]{6})", style))
+    background = re.search(r'backgroundColor = "(#[0-9a-f]{6})"', theme)
+    assert background is not None
+    for ink in (colours["text"], colours["muted"], colours["accent"]):
+        for paper in (background[1], colours["hover"], colours["chosen"]):
+            lighter, darker = sorted((luminance(ink), luminance(paper)), reverse=True)
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5
