@@ -45,7 +45,9 @@ console = Console(stderr=True)
 def _bare_worker(paths: Sequence[Path], barrier: Barrier) -> None:
     from triage.classifier import load_classifier
     from triage.pixels import Limits, read_for_network
+    from worker.memory import keep_freed_memory
 
+    keep_freed_memory()
     settings = get_settings()
     classifier, limits = load_classifier(settings), Limits.of(settings)
     barrier.wait()
@@ -119,16 +121,14 @@ def whole_system(paths: Sequence[Path], processes: int, folder: Path) -> dict[st
     staged.mkdir()
     for path in paths:
         shutil.copyfile(path, staged / path.name)
+    said = folder / "up.log"
     began = time.perf_counter()
-    stack = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    assert stack.stderr is not None
-    said = []
-    for line in stack.stderr:
-        said.append(line)
-        if line.startswith("ready after"):
-            break
-    else:
-        raise RuntimeError("the stack did not start:\n" + "".join(said))
+    with said.open("w") as log:
+        stack = subprocess.Popen(command, env=environment, stderr=log)
+    while "ready after" not in said.read_text():
+        if stack.poll() is not None:
+            raise RuntimeError(f"the stack did not start:\n{said.read_text()}")
+        time.sleep(0.02)
     ready_seconds = time.perf_counter() - began
     try:
         for path in sorted(staged.iterdir()):
@@ -149,7 +149,6 @@ def whole_system(paths: Sequence[Path], processes: int, folder: Path) -> dict[st
         seconds = (last - first).total_seconds()
     finally:
         stack.send_signal(signal.SIGINT)
-        stack.stderr.close()
         stack.wait()
         shutil.rmtree(home, ignore_errors=True)
         staged.rmdir()

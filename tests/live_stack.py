@@ -31,10 +31,10 @@ IMPATIENT: dict[str, Any] = {
     "sweep_seconds": 0.3,
 }
 SHORT_LEASES: dict[str, Any] = {
-    "soft_time_limit_seconds": 3,
-    "hard_time_limit_seconds": 4,
-    "lease_seconds": 5,
-    "visibility_timeout_seconds": 6,
+    "soft_time_limit_seconds": 2,
+    "hard_time_limit_seconds": 3,
+    "lease_seconds": 4,
+    "visibility_timeout_seconds": 5,
     "republish_seconds": 2.0,
 }
 

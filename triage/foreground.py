@@ -73,9 +73,9 @@ def run_stack(settings: Settings, *, dashboard: bool) -> signal.Signals | None:
         except StartFailed as error:
             raise PartMissing(str(error)) from error
         finally:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, SystemExit):  # rich ends the program when its reader is gone
                 stderr.print("stopping")
             supervisor.stop()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, SystemExit):  # rich ends the program when its reader is gone
                 stderr.print("stopped; what is queued goes on at the next start")
         return asked[0] if asked else None

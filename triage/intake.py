@@ -165,8 +165,8 @@ class Intake:
                 candidate = self._inspect(Filing.hash(path), name, None)
             except Refused as problem:
                 candidate = Candidate(name, None, problem=problem)
+            # What still cannot be read stays in `filing/`, for the next start.
             self._commit([candidate], source=source)
-            self._filing.release(path)
             found += 1
         return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from triage.records import (
@@ -119,7 +119,7 @@ def lease(session: Session, ids: Sequence[int], *, owner: str, now: datetime, se
     message of several, nobody knows which was to blame; the sweep sends each out again alone.
     """
     alone = len(ids) == 1
-    session.execute(
+    taken = session.scalars(
         update(Image)
         .where(Image.id.in_(ids), Image.status == QUEUED)
         .values(
@@ -128,12 +128,16 @@ def lease(session: Session, ids: Sequence[int], *, owner: str, now: datetime, se
             leased_until=now + timedelta(seconds=seconds),
             attempts=Image.attempts + (1 if alone else 0),
         )
-        .execution_options(synchronize_session=False)
-    )
-    images = list(session.scalars(select(Image).where(Image.id.in_(ids), Image.lease_owner == owner)))
-    for image in images:
-        record_event(session, "leased", image, actor=owner, at=now)
-    return images
+        .returning(Image)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).all()
+    if taken:
+        # In one statement: eight objects of the ORM cost as much as all the rest of this.
+        events = [
+            {"image_id": image.id, "at": now, "actor": owner, "event": "leased", "detail": {}} for image in taken
+        ]
+        session.execute(insert(AuditEvent), events)
+    return list(taken)
 
 
 def owned(session: Session, ids: Sequence[int], owner: str) -> dict[int, Image]:

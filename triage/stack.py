@@ -151,6 +151,8 @@ def redis_spec(settings: Settings) -> Spec:
     """A private Redis on a socket of its own: no port is opened. Its log of commands survives a restart."""
     listening = private_socket(settings.home_dir)
     listening.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if listening.parent.stat().st_uid != os.getuid():
+        raise PartMissing(f"{listening.parent} belongs to another user; set TRIAGE_HOME to a shorter path")
     data = settings.home_dir / "redis"
     data.mkdir(exist_ok=True)
     options = {

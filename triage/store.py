@@ -231,8 +231,11 @@ class Filing:
             raise
         try:
             return self.hash(place)
-        except Refused:  # a link, say, that took the file's place at the last moment: it carries no bytes
-            self.release(place)
+        except Refused:
+            # A link, say, took the file's place at the last moment: it carries no bytes. What does carry some, and
+            # may not be read any more, stays in `filing/` for the next start.
+            if not stat.S_ISREG(place.lstat().st_mode):
+                self.release(place)
             raise
 
     def copy(self, path: Path, name: str) -> Filed:

@@ -91,7 +91,7 @@ class Sweep:
                         session,
                         image,
                         "worker_crashed",
-                        f"The worker was lost {image.attempts} times while it worked on this file. "
+                        f"The worker was lost each time it worked on this file ({image.attempts}). "
                         "Keep the file for a bug report; retry it after an update.",
                         actor=ACTOR,
                         at=now,
