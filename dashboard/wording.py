@@ -162,7 +162,6 @@ _OTHER_ERROR_TITLES = {
     "changed_after_admission": "Changed after it was taken in",
     "took_too_long": "Took too long",
     "worker_crashed": "The worker was lost on it",
-    "disk_error": "The disk failed on it",
     "internal_error": "The program failed on it",
 }
 

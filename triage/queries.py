@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from triage.records import (
@@ -23,6 +23,7 @@ from triage.records import (
     Prediction,
     SourceName,
     Study,
+    add_on_commit,
 )
 
 # -- audit ------------------------------------------------------------------------------------------------
@@ -31,14 +32,14 @@ from triage.records import (
 def record_event(
     session: Session,
     event: str,
-    image: Image | None,
+    image: Image,
     *,
     actor: str,
     at: datetime,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Add one row to the audit trail, in the transaction that makes the change it tells of."""
-    session.add(AuditEvent(image=image, at=at, actor=actor, event=event, detail=dict(detail or {})))
+    add_on_commit(session, image, {"at": at, "actor": actor, "event": event, "detail": dict(detail or {})})
 
 
 # -- intake -----------------------------------------------------------------------------------------------
@@ -131,12 +132,8 @@ def lease(session: Session, ids: Sequence[int], *, owner: str, now: datetime, se
         .returning(Image)
         .execution_options(synchronize_session=False, populate_existing=True)
     ).all()
-    if taken:
-        # In one statement: eight objects of the ORM cost as much as all the rest of this.
-        events = [
-            {"image_id": image.id, "at": now, "actor": owner, "event": "leased", "detail": {}} for image in taken
-        ]
-        session.execute(insert(AuditEvent), events)
+    for image in taken:
+        record_event(session, "leased", image, actor=owner, at=now)
     return list(taken)
 
 

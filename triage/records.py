@@ -21,9 +21,10 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    insert,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 
 QUEUED = "queued"
 PROCESSING = "processing"
@@ -33,6 +34,8 @@ DISCARDED = "discarded"
 STATUSES = (QUEUED, PROCESSING, DONE, QUARANTINED, DISCARDED)
 
 SQLITE_BUSY_SECONDS = 30
+
+_EVENTS = "audit events to write with the commit"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -201,8 +204,6 @@ class AuditEvent(Record):
     event: Mapped[str] = mapped_column(String(32))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON)
 
-    image: Mapped[Image | None] = relationship()
-
 
 def open_database(url: str, *, can_be_redone: bool = False) -> Engine:
     """Make an engine with the durability and locking that the program relies on.
@@ -241,7 +242,29 @@ def open_database(url: str, *, can_be_redone: bool = False) -> Engine:
 
 def sessions(engine: Engine) -> sessionmaker[Any]:
     """Session factory for writing; objects stay readable after the commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+    factory = sessionmaker(engine, expire_on_commit=False)
+    event.listen(factory, "before_commit", _write_events)
+    event.listen(factory, "after_soft_rollback", _forget_events)
+    return factory
+
+
+def add_on_commit(session: Session, image: Image, values: dict[str, Any]) -> None:
+    """Write an audit event with the commit of ``session``, which comes from ``sessions``.
+
+    All events of a transaction go in one statement: as objects they would cost as much as the change itself.
+    """
+    session.info.setdefault(_EVENTS, []).append((image, values))
+
+
+def _write_events(session: Session) -> None:
+    events = session.info.pop(_EVENTS, [])
+    if events:
+        session.flush()  # a new image has no number before this
+        session.execute(insert(AuditEvent), [{"image_id": image.id, **values} for image, values in events])
+
+
+def _forget_events(session: Session, _previous: Any) -> None:
+    session.info.pop(_EVENTS, None)
 
 
 def reading_sessions(engine: Engine) -> sessionmaker[Any]:

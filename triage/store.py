@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import stat
 import uuid
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import IO
+
+log = logging.getLogger(__name__)
 
 COPY_CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes, on the common file systems
@@ -123,20 +126,24 @@ class Store:
         still have this hash, else replaced.
         """
         target = self.original(filed.sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and hash_file(target) == filed.sha256:
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        # No folder is synced: a power cut that takes the new name back also takes back what came after it on the
+        # disk, the removal from `filing/` among it, so the file is there to be admitted again.
+        try:
+            os.link(filed.path, target, follow_symlinks=False)
             return target
+        except FileExistsError:
+            if hash_file(target) == filed.sha256:
+                return target
+        except OSError as error:
+            log.debug("no hard link (errno %s); copying", error.errno)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
-            try:
-                os.link(filed.path, temporary, follow_symlinks=False)
-            except OSError:
-                _copy(filed.path, temporary)
+            _copy(filed.path, temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-        # The folder is not synced: a power cut that takes this name back also takes back what came after it on
-        # the disk, the removal from `filing/` among it, so the file is there to be admitted again.
         return target
 
 

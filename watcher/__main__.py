@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import signal
 import sys
@@ -37,6 +38,7 @@ def main() -> int:
     engine = open_database(settings.database)
     publisher = Publisher(settings)
     sweep = Sweep(settings, engine, publisher, connect(settings))
+    gc.freeze()  # what is loaded by now stays: the collector need not look through it again and again
     if sweep_only:
         while not stop.wait(settings.sweep_seconds):
             sweep.run()

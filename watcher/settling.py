@@ -67,6 +67,10 @@ class Settling:
         """The file was taken, or went away."""
         self._waiting.pop(path, None)
 
-    def waiting(self) -> list[Path]:
-        """The files that are arriving."""
-        return list(self._waiting)
+    def due(self, now: float) -> list[Path]:
+        """The files that are to be looked at again: only then can they have settled.
+
+        In between nothing is looked at, however many arrive: a file that was written to looks otherwise later, too.
+        """
+        latest = now - self._quiet_seconds
+        return [path for path, (_, since) in self._waiting.items() if since <= latest]

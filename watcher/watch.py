@@ -21,7 +21,7 @@ from watcher.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-LOT = 32
+LOT = 64
 """Files that are admitted together and share one commit."""
 TICK_SECONDS = 0.25
 """How often arriving files are looked at between scans of the whole inbox."""
@@ -101,7 +101,7 @@ class Watch:
     def settled(self) -> Iterator[list[Path]]:
         """Files that have settled, in lots."""
         lot: list[Path] = []
-        for path in self._settling.waiting():
+        for path in self._settling.due(self._clock()):
             if self._look(path):
                 lot.append(path)
             if len(lot) == LOT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from functools import cache
 from typing import Any
@@ -45,6 +46,8 @@ def _warm_up(**_: Any) -> None:
     keep_freed_memory()
     try:
         _work()
+        # What is loaded by now stays: the collector need not look through it again and again.
+        gc.freeze()
     except Exception:
         # Not fatal here: the task says it again, and the images stay queued.
         log.exception("the model could not be loaded")

@@ -82,7 +82,7 @@ def test_an_image_that_kills_its_worker_each_time_is_put_aside_and_its_neighbour
         record = stack.record(killer)
         assert record is not None
         assert record["error_code"] == "worker_crashed"
-        assert "The worker was lost 1 times" in record["error_detail"]
+        assert "The worker was lost each time it worked on this file (1)." in record["error_detail"]
         # Once together with its neighbours, then alone.
         assert len(fault.victims) == 2
 

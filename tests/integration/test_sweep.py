@@ -152,7 +152,7 @@ def test_the_image_that_loses_its_worker_each_time_is_the_only_one_to_be_blamed(
     assert given_up == [0, 0, 1]
     record = clinic.record(killer)
     assert (record["status"], record["error_code"]) == ("quarantined", "worker_crashed")
-    assert record["error_detail"].startswith("The worker was lost 3 times while it worked on this file.")
+    assert record["error_detail"].startswith("The worker was lost each time it worked on this file (3).")
     assert [clinic.record(image_id)["status"] for image_id in others] == ["done"] * 3
 
 

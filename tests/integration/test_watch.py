@@ -92,11 +92,11 @@ def test_a_file_that_is_deleted_while_it_settles_is_forgotten(room: Room) -> Non
 
 
 def test_a_long_list_is_admitted_in_lots(room: Room) -> None:
-    for number, data in enumerate(many_jpegs(70)):
+    for number, data in enumerate(many_jpegs(140)):
         room.clinic.put(f"{number}.jpg", data)
     room.tick()
-    assert len(room.tick(2.0)) == 70
-    assert [len(ids) for ids, _ in room.clinic.published] == [32, 32, 6]
+    assert len(room.tick(2.0)) == 140
+    assert [len(ids) for ids, _ in room.clinic.published] == [64, 64, 12]
 
 
 def test_a_folder_that_is_moved_in_is_looked_through(room: Room, tmp_path: Path) -> None:

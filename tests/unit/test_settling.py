@@ -83,7 +83,7 @@ def test_files_wait_each_for_itself() -> None:
     other = Path("ankle.jpg")
     settling.see(FILE, sight(), 10.0)
     settling.see(other, sight(inode=8), 11.0)
-    assert settling.waiting() == [FILE, other]
+    assert [settling.due(now) for now in (11.9, 12.0, 13.0)] == [[], [FILE], [FILE, other]]
     assert settling.see(FILE, sight(), 12.0)
     assert not settling.see(other, sight(inode=8), 12.0)
 
