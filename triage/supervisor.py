@@ -18,6 +18,8 @@ from typing import IO
 
 import psutil
 
+from triage.stopping import StopRequest
+
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
@@ -111,7 +113,7 @@ class Supervisor:
         width = max(len(spec.name) for spec in specs)
         self._children = [_Child(spec, width, out or sys.stderr) for spec in specs]
         self._pid_file = pid_file
-        self._stop = threading.Event()
+        self._stop = StopRequest()
 
     def request_stop(self) -> None:
         """Ask ``start`` or ``keep`` to end; safe in a signal handler."""

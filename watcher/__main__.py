@@ -7,13 +7,13 @@ import gc
 import logging
 import signal
 import sys
-import threading
 
 from triage.broker import Publisher, connect
 from triage.intake import Intake
 from triage.logs import configure_logging
 from triage.records import open_database
 from triage.settings import SettingsError, get_settings
+from triage.stopping import StopRequest
 from watcher.sweep import Sweep
 from watcher.watch import Watch, run
 
@@ -31,7 +31,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2
     configure_logging(settings.log_level)
-    stop = threading.Event()
+    stop = StopRequest()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from triage.arrivals import find_files, is_temporary
 from triage.intake import Arrival, Intake
 from triage.mounts import EVENTLESS_FILE_SYSTEMS, file_system
 from triage.settings import Settings
+from triage.stopping import StopRequest
 from watcher.settling import Settling, Sight
 from watcher.sweep import Sweep
 
@@ -130,7 +130,7 @@ class Watch:
         return sum(1 for admission in admitted if admission and not admission.known)
 
 
-def run(settings: Settings, watch: Watch, sweep: Sweep, stop: threading.Event) -> None:
+def run(settings: Settings, watch: Watch, sweep: Sweep, stop: StopRequest) -> None:
     """Watch until ``stop`` is set.
 
     Events only say where to look sooner: the whole inbox is scanned at the start and every
@@ -193,7 +193,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _ticks(settings: Settings, polling: bool, stop: threading.Event) -> Iterator[set[Path] | None]:
+def _ticks(settings: Settings, polling: bool, stop: StopRequest) -> Iterator[set[Path] | None]:
     """Yield paths that events point to, about every ``TICK_SECONDS``; the set is empty when nothing came.
 
     None says that events may have been missed: everything is to be looked at.
