@@ -15,12 +15,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from triage import queries
+from triage.filing import Filing, abandoned
 from triage.pixels import ImageRejected, Limits, read_header
 from triage.records import QUEUED, Image, reading_sessions, sessions
 from triage.register import Candidate, Register
 from triage.rejections import failed_on_it
 from triage.settings import Settings
-from triage.store import Filed, Filing, Refused, Store, abandoned, check_readable, fingerprint, open_regular
+from triage.store import Filed, Refused, Store, check_readable, fingerprint, open_regular
 
 log = logging.getLogger(__name__)
 

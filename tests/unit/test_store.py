@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from triage import store as module
-from triage.store import Filed, Filing, Refused, Store, abandoned, check_readable, fingerprint, write_durably
+from triage.filing import Filing, abandoned
+from triage.store import Filed, Refused, Store, check_readable, fingerprint, write_durably
 
 BYTES = b"\x89PNG these bytes stand for a radiograph"
 SHA256 = hashlib.sha256(BYTES).hexdigest()
@@ -122,7 +123,7 @@ def test_a_full_disk_leaves_no_half_original(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "link", full)
-    monkeypatch.setattr(module, "_copy", full)
+    monkeypatch.setattr(module, "copy_durably", full)
     with pytest.raises(OSError, match="No space left"):
         Store(home).keep_original(filed)
     assert files_below(home / "originals") == []
