@@ -24,12 +24,13 @@ from triage.export import record_of
 from triage.intake import Arrival, Intake
 from triage.records import open_database, reading_sessions
 from triage.settings import Settings
-from triage.stack import START_SECONDS, PartMissing, hold_home, is_running, prepare_home, specs_for
+from triage.stack import START_SECONDS, AlreadyRunning, PartMissing, hold_home, is_running, prepare_home, specs_for
 from triage.supervisor import StartFailed, Supervisor
 
 LOT = 32
 POLL_SECONDS = 0.1
 NO_WORKER_SECONDS = 60.0
+LOOK_SECONDS = 1.0
 
 
 def gather(paths: Sequence[Path]) -> list[Arrival]:
@@ -60,7 +61,7 @@ def run_once(settings: Settings, arrivals: Sequence[Arrival], progress: Progress
     prepare_home(settings)
     engine = open_database(settings.database)
     try:
-        with _workers_for(settings), Intake(settings, engine, "once", Publisher(settings).publish) as intake:
+        with _workers_for(settings) as own, Intake(settings, engine, "once", Publisher(settings).publish) as intake:
             intake_bar = progress.add_task("taking in", total=len(arrivals))
             ids: set[int] = set()
             for start in range(0, len(arrivals), LOT):
@@ -68,7 +69,14 @@ def run_once(settings: Settings, arrivals: Sequence[Arrival], progress: Progress
                 ids |= {admission.image_id for admission in intake.admit(lot) if admission}
                 progress.advance(intake_bar, len(lot))
             waiting_bar = progress.add_task("classifying", total=len(ids))
-            _wait(settings, engine, ids, lambda done: progress.update(waiting_bar, completed=done))
+
+            def tell(waiting: int) -> None:
+                progress.update(waiting_bar, completed=len(ids) - waiting)
+
+            pending = _wait(settings, engine, ids, own, tell)
+        while pending:  # whoever ran the workers that were used here has ended
+            with _workers_for(settings) as own:
+                pending = _wait(settings, engine, pending, own, tell)
         with reading_sessions(engine)() as session:
             return [record_of(image) for image in queries.images_by_id(session, sorted(ids))]
     finally:
@@ -76,13 +84,29 @@ def run_once(settings: Settings, arrivals: Sequence[Arrival], progress: Progress
 
 
 @contextlib.contextmanager
-def _workers_for(settings: Settings) -> Iterator[None]:
-    """Use the workers that run on this home, or start some for as long as this lasts."""
-    if is_running(settings) or (settings.broker_url and _somebody_works(settings)):
-        yield
+def _workers_for(settings: Settings) -> Iterator[bool]:
+    """Use the workers that run on this home (False), or start some for as long as this lasts (True)."""
+    if _workers_are_there(settings):
+        yield False
         return
     open_bundle(find_bundle(settings))  # without a model, a worker would start and classify nothing
-    with hold_home(settings), (settings.home_dir / "run" / "once.log").open("w") as log:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(hold_home(settings))
+        except AlreadyRunning:  # somebody was quicker
+            yield False
+            return
+        held.enter_context(_own_workers(settings))
+        yield True
+
+
+def _workers_are_there(settings: Settings) -> bool:
+    return is_running(settings) or (settings.broker_url is not None and _somebody_works(settings))
+
+
+@contextlib.contextmanager
+def _own_workers(settings: Settings) -> Iterator[None]:
+    with (settings.home_dir / "run" / "once.log").open("w") as log:
         supervisor = Supervisor(
             specs_for(settings, dashboard=False, watch=False), settings.home_dir / "run" / "pids.json", log
         )
@@ -115,19 +139,24 @@ def _somebody_works(settings: Settings) -> bool:
         return False
 
 
-def _wait(settings: Settings, engine: Engine, ids: set[int], tell: Callable[[int], None]) -> None:
+def _wait(settings: Settings, engine: Engine, ids: set[int], own: bool, tell: Callable[[int], None]) -> set[int]:
+    """Wait until none of ``ids`` waits any more; those that do when the workers of somebody else have ended."""
     pending = set(ids)
-    last_life = time.monotonic()
+    last_life = last_look = time.monotonic()
     sessions = reading_sessions(engine)
     while True:
         with sessions() as session:
             pending = queries.still_waiting(session, pending)
-        tell(len(ids) - len(pending))
+        tell(len(pending))
         if not pending:
-            return
+            return pending
         now = time.monotonic()
-        if now - last_life > NO_WORKER_SECONDS / 4 and _somebody_works(settings):
-            last_life = now
+        if now - last_look > LOOK_SECONDS:
+            last_look = now
+            if not own and not _workers_are_there(settings):
+                return pending
+            if _somebody_works(settings):
+                last_life = now
         if now - last_life > NO_WORKER_SECONDS:
             raise PartMissing(
                 f"no worker answers; {len(pending)} images stay queued and are classified once one runs (`triage up`)"

@@ -122,6 +122,20 @@ def test_once_that_is_interrupted_leaves_no_process_and_loses_no_image(triage: T
     assert len(list((tmp_path / "given").iterdir())) == 400
 
 
+def test_once_goes_on_when_the_one_whose_workers_it_used_is_interrupted(triage: TriageCommand, tmp_path: Path) -> None:
+    put(tmp_path / "many", many_jpegs(1200))
+    put(tmp_path / "few", many_jpegs(10, seed=3))
+    first = triage.start("once", "many")
+    wait_until(lambda: (triage.home / "triage.sqlite3").exists() and counts(triage)["done"] > 0, "the first works")
+    second = triage.start("once", "few")
+    wait_until(lambda: sum(counts(triage).values()) == 1210, "both have taken in all of theirs", seconds=60)
+    first.interrupt()
+
+    assert first.end() == 130
+    assert second.end() == 0
+    assert triage.processes() == []
+
+
 def test_after_a_power_cut_every_file_is_accounted_for(triage: TriageCommand) -> None:
     start(triage)
     put(triage.home / "inbox" / "first", many_jpegs(60))
