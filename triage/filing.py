@@ -155,13 +155,26 @@ def abandoned(home: Path) -> Iterator[tuple[Path, str, str]]:
             continue
         try:
             source = session.name.split("-", 1)[0]
-            # Empty too if it ended between the two lines above.
-            for slot in sorted(session.iterdir()) if session.is_dir() else []:
-                if "~" in slot.name:
-                    yield slot, slot.name.split("~", 1)[1], source
-                elif slot.is_dir():
-                    for path in sorted(path for path in slot.rglob("*") if not path.is_dir()):
-                        yield path, str(path.relative_to(slot)), source
-            _remove_empty_folders(session)
+            yield from [(path, name, source) for path, name in _files_of(session)]
+            with contextlib.suppress(FileNotFoundError):
+                _remove_empty_folders(session)
         finally:
             lock.close()
+
+
+def _files_of(session: Path) -> list[tuple[Path, str]]:
+    """The files of a session with the names they came under; none if it ends at this moment.
+
+    A session that ends removes its lock first and its folder next: whoever looks may come in between.
+    """
+    found: list[tuple[Path, str]] = []
+    try:
+        for slot in sorted(session.iterdir()):
+            if "~" in slot.name:
+                found.append((slot, slot.name.split("~", 1)[1]))
+            elif slot.is_dir():
+                inside = sorted(path for path in slot.rglob("*") if not path.is_dir())
+                found += [(path, str(path.relative_to(slot))) for path in inside]
+    except FileNotFoundError:
+        return []
+    return found
