@@ -175,3 +175,12 @@ def parts_alive(client: redis.Redis, part: str) -> dict[str, int]:
 def workers_alive(client: redis.Redis) -> dict[str, int]:
     """Workers that are taking messages: name -> number of children."""
     return parts_alive(client, WORKER)
+
+
+def children_alive(settings: Settings, part: str = WORKER) -> int:
+    """How many worker children, or watchers, are at work; 0 also when the broker does not answer."""
+    try:
+        with connect(settings) as client:
+            return sum(parts_alive(client, part).values())
+    except (redis.RedisError, OSError):
+        return 0

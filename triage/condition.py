@@ -15,7 +15,7 @@ import redis
 from sqlalchemy import Engine
 
 from triage import queries
-from triage.broker import WATCHER, WORKER, connect, parts_alive
+from triage.broker import WATCHER, children_alive, connect, parts_alive
 from triage.broker import is_reachable as broker_is_reachable
 from triage.bundle import BundleError, find_bundle, open_bundle
 from triage.intake import utc_now
@@ -45,15 +45,6 @@ def open_existing(settings: Settings) -> Engine:
         return engine
     engine.dispose()
     raise PartMissing(problem)
-
-
-def children_alive(settings: Settings, part: str = WORKER) -> int:
-    """How many worker children, or watchers, are at work; 0 also when the broker does not answer."""
-    try:
-        with connect(settings) as client:
-            return sum(parts_alive(client, part).values())
-    except (redis.RedisError, OSError):
-        return 0
 
 
 def check_alive(settings: Settings, part: str) -> None:

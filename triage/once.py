@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import redis
 from rich.progress import Progress
 from sqlalchemy import Engine
 
 from triage import queries
 from triage.arrivals import find_files
-from triage.broker import Publisher, connect, workers_alive
+from triage.broker import Publisher, children_alive
 from triage.bundle import find_bundle, open_bundle
 from triage.export import record_of
 from triage.intake import Arrival, Intake
@@ -101,7 +100,7 @@ def _workers_for(settings: Settings) -> Iterator[bool]:
 
 
 def _workers_are_there(settings: Settings) -> bool:
-    return is_running(settings) or (settings.broker_url is not None and _somebody_works(settings))
+    return is_running(settings) or (settings.broker_url is not None and children_alive(settings) > 0)
 
 
 @contextlib.contextmanager
@@ -131,14 +130,6 @@ def _end(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
-def _somebody_works(settings: Settings) -> bool:
-    try:
-        with connect(settings) as client:
-            return bool(workers_alive(client))
-    except (redis.RedisError, OSError):
-        return False
-
-
 def _wait(settings: Settings, engine: Engine, ids: set[int], own: bool, tell: Callable[[int], None]) -> set[int]:
     """Wait until none of ``ids`` waits any more; those that do when the workers of somebody else have ended."""
     pending = set(ids)
@@ -155,7 +146,7 @@ def _wait(settings: Settings, engine: Engine, ids: set[int], own: bool, tell: Ca
             last_look = now
             if not own and not _workers_are_there(settings):
                 return pending
-            if _somebody_works(settings):
+            if children_alive(settings):
                 last_life = now
         if now - last_life > NO_WORKER_SECONDS:
             raise PartMissing(

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import redis
 from alembic.util import CommandError
 
-from triage.broker import connect, private_socket, workers_alive
+from triage.broker import children_alive, private_socket
 from triage.broker import is_reachable as broker_is_reachable
 from triage.mounts import NETWORK_FILE_SYSTEMS, file_system
 from triage.records import is_reachable as database_is_reachable
@@ -171,14 +170,6 @@ def redis_spec(settings: Settings) -> Spec:
 
 def worker_spec(settings: Settings) -> Spec:
     """The Celery worker, with what costs it time at the start and is not used here turned off."""
-
-    def ready() -> bool:
-        try:
-            with connect(settings) as client:
-                return bool(workers_alive(client))
-        except (redis.RedisError, OSError):
-            return False
-
     command = [sys.executable, "-m", "celery", "--quiet", "-A", "worker.tasks", "worker", "--pool", "prefork"]
     command += ["--concurrency", str(settings.workers), "--without-gossip", "--without-mingle"]
     return Spec(
@@ -187,7 +178,7 @@ def worker_spec(settings: Settings) -> Spec:
         environment=environment_of(settings),
         # A warm shutdown ends what is running; the soft limit bounds how long that can be.
         grace_seconds=settings.soft_time_limit_seconds + 5.0,
-        ready=ready,
+        ready=lambda: children_alive(settings) > 0,
     )
 
 
