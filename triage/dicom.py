@@ -15,9 +15,9 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom import errors, uid
 
-from triage.dicom_attributes import raw_value, read_uid
+from triage.dicom_attributes import raw_value, read_code, read_exam, read_uid
 from triage.dicom_file import NATIVE_SYNTAXES, read_data_set
-from triage.dicom_grey import render_monochrome
+from triage.dicom_grey import render_monochrome, render_palette
 from triage.dicom_layout import examine
 from triage.dicom_samples import read_samples
 from triage.headers import DICOM, Header
@@ -55,6 +55,7 @@ def read_header(stream: BinaryIO, limits: Limits) -> Header:
         layout.shown_height,
         read_uid(dataset, "StudyInstanceUID"),
         read_uid(dataset, "SOPInstanceUID"),
+        read_exam(dataset),
     )
 
 
@@ -75,7 +76,7 @@ def same_pixel_data(first: BinaryIO, second: BinaryIO) -> bool | None:
 
 
 @_broken_is_value_error()
-def render(data: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
+def render(data: bytes, limits: Limits) -> tuple[npt.NDArray[np.uint8], bool]:
     """Render a DICOM radiograph as it is meant to be seen.
 
     Args:
@@ -83,21 +84,20 @@ def render(data: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
         limits: how large the picture may be.
 
     Returns:
-        (height, width) uint8, C-contiguous, with square pixels; 0 is black.
+        (height, width) uint8, C-contiguous, with square pixels; 0 is black. And whether the file says that text
+        is burned into them (PS3.3 C.7.6.1.1.5).
 
     Raises:
         ImageRejected: see `triage.pixels.decode`.
     """
     dataset, coding = read_data_set(io.BytesIO(data), limits, with_pixels=True)
     layout = examine(dataset, coding, limits)
-    samples = read_samples(dataset, coding, layout)
-    if layout.samples == 1:
-        grey = render_monochrome(samples, dataset, coding, layout)
-    elif layout.photometric == "RGB" and samples.ndim == 3:
-        grey = np.array(Image.fromarray(np.ascontiguousarray(samples)).convert("L"))
-    else:
-        grey = samples[..., 0] if samples.ndim == 3 else samples  # Y is the luma (PS3.3 C.7.6.3.1.2)
+    grey = read_samples(dataset, coding, layout, limits)
+    if layout.photometric == "PALETTE COLOR":
+        grey = render_palette(grey, dataset, coding, layout)
+    elif layout.samples == 1:
+        grey = render_monochrome(grey, dataset, coding, layout)
     if (layout.shown_height, layout.shown_width) != grey.shape:
         size = (layout.shown_width, layout.shown_height)
         grey = np.array(Image.fromarray(np.ascontiguousarray(grey)).resize(size, Image.Resampling.BILINEAR))
-    return np.ascontiguousarray(grey)
+    return np.ascontiguousarray(grey), read_code(dataset, "BurnedInAnnotation") == "YES"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_sequence_item
 from pydicom.multival import MultiValue
 
-from triage.dicom_file import Coding
+from triage.dicom_file import Coding, Rationed
+from triage.headers import Exam
 from triage.rejections import ImageRejected
 
 
@@ -72,6 +75,30 @@ def read_uid(dataset: Dataset, keyword: str) -> str | None:
     return value if re.fullmatch(r"[0-9.]{1,64}", value) else None
 
 
+def read_exam(dataset: Dataset) -> Exam:
+    """What is kept of the exam; what is not written as the standard says may be anything, and is left out."""
+
+    def read(keyword: str, pattern: str) -> str | None:
+        value = str(first_value(dataset, keyword) or "").strip()
+        found = re.match(pattern, value)
+        return found[0] if found else None
+
+    return Exam(
+        study_date=read("StudyDate", r"\d{8}$"),
+        study_time=read("StudyTime", r"\d{2,6}(?=\.|$)"),
+        accession_number=read("AccessionNumber", r"[\w .,:/#+-]{1,16}$"),
+        series_instance_uid=read_uid(dataset, "SeriesInstanceUID"),
+        body_part=read("BodyPartExamined", r"[A-Z0-9 _]{1,16}$"),
+        view_position=read("ViewPosition", r"[A-Z0-9 _]{1,16}$"),
+        laterality=read("ImageLaterality", r"[RLUB]$") or read("Laterality", r"[RLUB]$"),
+    )
+
+
+def is_empty(dataset: Dataset, keyword: str) -> bool:
+    """Whether an attribute is missing, or there without a value."""
+    return keyword not in dataset or not dataset.get_item(keyword).value
+
+
 def raw_value(dataset: Dataset, keyword: str) -> tuple[bytes, RawDataElement]:
     """The bytes of an element as they lie in the file: where its VR is ambiguous, pydicom would guess."""
     element: object = dataset.get_item(keyword)
@@ -86,6 +113,17 @@ def read_words(dataset: Dataset, keyword: str, coding: Coding) -> npt.NDArray[np
     return np.frombuffer(value, "<u2" if coding.little_endian else ">u2").astype(np.int64)
 
 
-def has_item(dataset: Dataset, keyword: str) -> bool:
-    """Whether an attribute is a sequence with something in it."""
-    return keyword in dataset and bool(dataset[keyword].value)
+def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
+    """The first item of a sequence; None where it is missing or has none. What comes after it is not looked at."""
+    if keyword not in dataset:
+        return None
+    element: object = dataset.get_item(keyword)
+    if not isinstance(element, RawDataElement):  # a sequence without a length: it had to be read to be skipped
+        items = dataset[keyword].value
+        return items[0] if items else None
+    if not element.value:
+        return None
+    # One whose writer did not know that it is a sequence is always implicit inside (PS3.5, 6.2.2).
+    implicit = element.is_implicit_VR or element.VR == "UN"
+    stream = cast(BinaryIO, Rationed(io.BytesIO(element.value)))
+    return read_sequence_item(stream, implicit, element.is_little_endian, "iso8859")

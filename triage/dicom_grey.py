@@ -7,18 +7,24 @@ once on a table of those and then looked up per pixel, which is exact and fast.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from pydicom.dataset import Dataset
 
-from triage.dicom_attributes import has_item, raw_value, read_code, read_number, read_words, unsupported
+from triage.dicom_attributes import first_item, is_empty, raw_value, read_code, read_number, read_words, unsupported
 from triage.dicom_file import Coding
 from triage.dicom_layout import Layout
 
 _ROBUST_RANGE = (0.005, 0.995)
 """Without a window: the quantiles of the picture that become black and white."""
+
+
+_LARGEST = 1e12
+"""Beyond any unit in use; still far from where differences of numbers are lost."""
 
 
 def render_monochrome(
@@ -38,12 +44,8 @@ def render_monochrome(
     Raises:
         ImageRejected: `dicom_unsupported_encoding`.
     """
-    # PS3.5, 8.1.1: the value lies below the high bit; bits around it may be overlays and are no part of it.
-    shift = layout.high_bit + 1 - layout.stored
+    index = _values_alone(samples, layout)
     levels = 1 << layout.stored
-    index = samples >> shift if shift else samples
-    if layout.stored < layout.allocated:
-        index = index & (levels - 1)
     stored = np.arange(levels)
     if layout.signed:
         stored[levels // 2 :] -= levels
@@ -59,20 +61,59 @@ def render_monochrome(
     return shown
 
 
+def _values_alone(samples: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    """PS3.5, 8.1.1: the value lies below the high bit; bits around it may be overlays and are no part of it."""
+    shift = layout.high_bit + 1 - layout.stored
+    values = samples >> shift if shift else samples
+    return values & ((1 << layout.stored) - 1) if layout.stored < layout.allocated else values
+
+
+def render_palette(
+    samples: npt.NDArray[Any], dataset: Dataset, coding: Coding, layout: Layout
+) -> npt.NDArray[np.uint8]:
+    """The luma of a picture whose samples are numbers of colours (PS3.3 C.7.6.3.1.5 and C.7.9).
+
+    Args:
+        samples: (rows, columns) uint8 or uint16, as stored.
+        dataset: where the three look-up tables are; those in segments are not read.
+        coding: of the data set.
+        layout: of the samples.
+
+    Returns:
+        (rows, columns) uint8.
+
+    Raises:
+        ImageRejected: `dicom_unsupported_encoding`.
+    """
+    stored = np.arange(1 << layout.stored)
+    if layout.signed:
+        stored[len(stored) // 2 :] -= len(stored)
+    colours = np.empty((1, len(stored), 3), np.uint8)
+    for number, colour in enumerate(("Red", "Green", "Blue")):
+        name = f"{colour}PaletteColorLookupTable"
+        shades, bits = _look_up(dataset, name, coding, stored, signed=layout.signed)
+        colours[0, :, number] = shades.astype(np.int64) >> (bits - 8)
+    table = np.asarray(Image.fromarray(colours).convert("L"))[0]
+    shown: npt.NDArray[np.uint8] = table[_values_alone(samples, layout)]
+    return shown
+
+
 def _padding(dataset: Dataset, coding: Coding, stored: npt.NDArray[Any], layout: Layout) -> npt.NDArray[np.bool_]:
     """Which stored values are padding (PS3.3 C.7.5.1.1.2): left out of any range, and shown black."""
-    if "PixelPaddingValue" not in dataset:
-        return np.zeros(stored.shape, np.bool_)
 
-    def bound(keyword: str) -> int:
+    def bound(keyword: str) -> int | None:
+        if is_empty(dataset, keyword):
+            return None
         words = read_words(dataset, keyword, coding)
         if len(words) != 1:
             raise unsupported(f"the attribute {keyword} is no single number")
         word = int(words[0])
         return word - 65536 if layout.signed and word >= 32768 else word
 
-    first = bound("PixelPaddingValue")
-    last = bound("PixelPaddingRangeLimit") if "PixelPaddingRangeLimit" in dataset else first
+    first, last = bound("PixelPaddingValue"), bound("PixelPaddingRangeLimit")
+    if first is None:
+        return np.zeros(stored.shape, np.bool_)
+    last = first if last is None else last
     padding: npt.NDArray[np.bool_] = (stored >= min(first, last)) & (stored <= max(first, last))
     return padding
 
@@ -81,12 +122,15 @@ def _modality_values(
     dataset: Dataset, coding: Coding, stored: npt.NDArray[Any], layout: Layout
 ) -> npt.NDArray[np.float64]:
     """Stored values to those the machine means (PS3.3 C.11.1): by table, or slope * stored + intercept."""
-    if has_item(dataset, "ModalityLUTSequence"):
-        return _look_up(dataset, "ModalityLUTSequence", coding, stored, signed=layout.signed)[0]
+    if (item := first_item(dataset, "ModalityLUTSequence")) is not None:
+        return _look_up(item, "LUT", coding, stored, signed=layout.signed)[0]
     slope, intercept = read_number(dataset, "RescaleSlope"), read_number(dataset, "RescaleIntercept")
     if slope == 0:
         raise unsupported("its rescale slope is zero")
-    return stored * (1.0 if slope is None else slope) + (intercept or 0.0)
+    values = stored * (1.0 if slope is None else slope) + (intercept or 0.0)
+    if not np.abs(values).max() < _LARGEST:
+        raise unsupported("its rescale slope and intercept lead to numbers without bound")
+    return np.asarray(values, np.float64)
 
 
 def _voi_grey(
@@ -108,14 +152,16 @@ def _voi_grey(
     function = read_code(dataset, "VOILUTFunction") or "LINEAR"
     if centre is not None and width is not None and width >= (1 if function == "LINEAR" else 1e-9):
         return window(values, centre, width, function)
-    if has_item(dataset, "VOILUTSequence"):
+    if (item := first_item(dataset, "VOILUTSequence")) is not None:
         signed = bool(values.min() < 0)
-        grey, bits = _look_up(dataset, "VOILUTSequence", coding, values, signed=signed)
+        grey, bits = _look_up(item, "LUT", coding, values, signed=signed)
         return np.asarray(grey / (2**bits - 1))
     if layout.stored <= 8:
         low, high = float(values.min()), float(values.max())
     else:
-        low, high = _robust_range(values, np.bincount(index.ravel(), minlength=len(values)), padding)
+        # In strips: bincount makes 8 bytes of each pixel.
+        counts = sum(np.bincount(strip.ravel(), minlength=len(values)) for strip in _strips(index))
+        low, high = _robust_range(values, np.asarray(counts), padding)
     if high <= low:
         return np.zeros(values.shape)
     return np.asarray(np.clip((values - low) / (high - low), 0, 1))
@@ -148,6 +194,12 @@ def window(values: npt.NDArray[np.float64], centre: float, width: float, functio
     raise unsupported("its VOI LUT function is none of LINEAR, LINEAR_EXACT and SIGMOID")
 
 
+def _strips(pixels: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    rows = max(1, 500_000 // pixels.shape[1])
+    for start in range(0, len(pixels), rows):
+        yield pixels[start : start + rows]
+
+
 def _robust_range(
     values: npt.NDArray[np.float64], counts: npt.NDArray[np.intp], padding: npt.NDArray[np.bool_]
 ) -> tuple[float, float]:
@@ -165,9 +217,9 @@ def _robust_range(
 
 
 def _look_up(
-    dataset: Dataset, keyword: str, coding: Coding, values: npt.NDArray[Any], *, signed: bool
+    item: Dataset, name: str, coding: Coding, values: npt.NDArray[Any], *, signed: bool
 ) -> tuple[npt.NDArray[np.float64], int]:
-    """Apply the first table of a LUT sequence (PS3.3 C.11.1.1.1 and C.11.2.1.1).
+    """Apply the table in the attributes `name`Descriptor and `name`Data (PS3.3 C.11.1.1.1, C.11.2.1.1, C.7.6.3.1.5).
 
     Its descriptor: number of entries (0 means 65,536), the value mapped to the first entry (signed if the
     input is), bits per entry. Values before the first and after the last entry get those entries.
@@ -175,21 +227,20 @@ def _look_up(
     Returns:
         The entries, float64, and their number of bits.
     """
-    item: Dataset = dataset[keyword].value[0]
-    descriptor = read_words(item, "LUTDescriptor", coding)
+    descriptor = read_words(item, f"{name}Descriptor", coding) if f"{name}Descriptor" in item else ()
     if len(descriptor) != 3:
         raise unsupported("the descriptor of its look-up table is broken")
     entries, first, bits = (int(word) for word in descriptor)
     entries = entries or 65536
     if signed and first >= 32768:
         first -= 65536
-    raw, _ = raw_value(item, "LUTData")
+    raw, _ = raw_value(item, f"{name}Data")
     if not 8 <= bits <= 16 or len(raw) not in (2 * entries, entries, entries + 1):
         raise unsupported("its look-up table has not the size it says")
     if len(raw) == 2 * entries:
-        table = read_words(item, "LUTData", coding)
-    elif bits == 8 and coding.little_endian:
-        table = np.frombuffer(raw, np.uint8, entries).astype(np.int64)
+        table = read_words(item, f"{name}Data", coding)
+    elif bits == 8:  # two entries in each word, the first in its lower byte
+        table = read_words(item, f"{name}Data", coding).astype("<u2").view(np.uint8)[:entries].astype(np.int64)
     else:
         raise unsupported("its look-up table has not the size it says")
     if table.max() >= 2**bits:

@@ -44,9 +44,9 @@ def run_stack(settings: Settings, *, dashboard: bool) -> signal.Signals | None:
     with hold_home(settings):
         prepare_home(settings)
         version = open_bundle(find_bundle(settings)).version
-        if dashboard and not port_is_free(settings.port):
-            raise PartMissing(f"port {settings.port} is in use; name another with --port")
         specs = specs_for(settings, dashboard=dashboard)
+        if dashboard and not port_is_free(settings):
+            raise PartMissing(f"port {settings.port} is in use; name another with --port")
         supervisor = Supervisor(specs, settings.home_dir / "run" / "pids.json")
         asked: list[signal.Signals] = []
 

@@ -19,6 +19,31 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
+class Exam:
+    """What a DICOM file says of the exam that a clinic sorts and finds it by; no name, no birth date, no free text.
+
+    Each is None where it is missing, or not written the way the standard says (PS3.5, table 6.2-1).
+
+    Attributes:
+        study_date: YYYYMMDD.
+        study_time: HHMMSS, or its first part; without fractions.
+        accession_number: of the order, up to 16 characters.
+        series_instance_uid: of the series.
+        body_part: a defined term such as HAND.
+        view_position: such as AP or LL.
+        laterality: R, L, B (both) or U (unpaired).
+    """
+
+    study_date: str | None = None
+    study_time: str | None = None
+    accession_number: str | None = None
+    series_instance_uid: str | None = None
+    body_part: str | None = None
+    view_position: str | None = None
+    laterality: str | None = None
+
+
+@dataclass(frozen=True)
 class Header:
     """What is known without decoding pixels.
 
@@ -28,6 +53,7 @@ class Header:
         height: of the upright picture, in pixels.
         study_instance_uid: DICOM only, None where it is missing or no UID.
         sop_instance_uid: DICOM only, None where it is missing or no UID.
+        exam: DICOM only; of the others nothing is known.
     """
 
     media_type: str
@@ -35,6 +61,7 @@ class Header:
     height: int
     study_instance_uid: str | None = None
     sop_instance_uid: str | None = None
+    exam: Exam = Exam()
 
 
 _UNSUPPORTED: tuple[tuple[int, bytes, str], ...] = (
@@ -85,8 +112,8 @@ def sniff(head: bytes) -> str | None:
     Returns:
         `image/jpeg`, `image/png`, `application/dicom`, or None for anything else.
     """
-    if head[128:132] == b"DICM":  # first: the preamble may hold anything, a TIFF or JPEG header too
-        return DICOM
+    if head[128:132] == b"DICM" or head.startswith(b"DICM\x02\0"):
+        return DICOM  # first: the preamble may hold anything, a TIFF or JPEG header too
     if head.startswith(b"\xff\xd8\xff"):
         return JPEG
     if head.startswith(PNG_SIGNATURE):

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from triage.radiography import MODALITIES, SOP_CLASSES
+
 if TYPE_CHECKING:
     from triage.settings import Settings
 
@@ -27,6 +29,9 @@ REJECTION_CODES: dict[str, str] = {
     "dicom_unsupported_photometric": "DICOM colour model not supported",
     "dicom_not_a_radiograph": "Not a radiograph",
     "dicom_unsupported_encoding": "DICOM encoding not supported",
+    "decoder_crashed": "The decoder broke down",
+    "decoder_too_slow": "Decoding takes too long",
+    "decoder_out_of_memory": "Decoding takes too much memory",
 }
 """Every code that `ImageRejected` carries, with the short title that people are shown."""
 
@@ -50,22 +55,38 @@ class ImageRejected(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is read and decoded at most; checked before memory is spent.
+    """What is looked at, and how much is read and decoded at most; checked before memory is spent.
 
     Attributes:
         max_bytes: size of a file, and of a deflated DICOM file once inflated, in bytes.
         max_pixels: width times height of a picture.
         max_side: longest side of a picture, in pixels.
+        decode_seconds: what a native decoder of compressed DICOM may take for a picture.
+        decode_megabytes: of memory that it may take, in units of 2**20 bytes.
+        modalities: of the DICOM files that are taken for radiographs.
+        sop_classes: UIDs of those that are, where the modality does not tell: it is missing, OT or SC.
     """
 
     max_bytes: int
     max_pixels: int
     max_side: int
+    decode_seconds: float = 20.0
+    decode_megabytes: int = 2000
+    modalities: frozenset[str] = MODALITIES
+    sop_classes: frozenset[str] = SOP_CLASSES
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The limits that the settings give."""
-        return cls(settings.max_bytes, settings.max_pixels, settings.max_side)
+        return cls(
+            settings.max_bytes,
+            settings.max_pixels,
+            settings.max_side,
+            settings.decode_seconds,
+            settings.decode_megabytes,
+            frozenset(settings.dicom_modalities.split()),
+            frozenset(settings.dicom_sop_classes.split()),
+        )
 
     def check_bytes(self, size: int) -> None:
         """Refuse a file of `size` bytes that is empty or too large.
@@ -104,9 +125,25 @@ def failed_on_it() -> ImageRejected:
     return ImageRejected("internal_error", "The program failed on this file; its log says how. Retry after an update.")
 
 
+def damaged() -> ImageRejected:
+    """The refusal of a file that breaks the rules of its format."""
+    return ImageRejected(
+        "damaged", "The content is damaged and cannot be decoded. Export the X-ray again from its source."
+    )
+
+
 def cut_short(kind: str) -> ImageRejected:
     """The refusal of a file that ends before it is complete; `kind` is what it is called, as in "JPEG"."""
     return ImageRejected("truncated", f"The {kind} ends too early: it was not copied completely. Send it again.")
+
+
+def too_slow() -> ImageRejected:
+    """The refusal of a file whose decoder exceeds its time."""
+    return ImageRejected(
+        "decoder_too_slow",
+        "Decoding the file takes longer than TRIAGE_DECODE_SECONDS allows. "
+        "Export the X-ray uncompressed, as PNG or as JPEG.",
+    )
 
 
 def read_exactly(stream: BinaryIO, count: int, kind: str) -> bytes:
@@ -160,7 +197,4 @@ def as_rejection() -> Iterator[None]:
         except LIBRARY_ERRORS as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            raise ImageRejected(
-                "damaged",
-                "The content is damaged and cannot be decoded. Export the X-ray again from its source.",
-            ) from None
+            raise damaged() from None

@@ -1,5 +1,6 @@
 """DICOM files: JPEG inside, what is refused, damage, and pixel data compared."""
 
+import math
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -12,12 +13,13 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
+    MPEG2MPML,
     DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForProcessing,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
     JPEGBaseline8Bit,
-    JPEGLosslessSV1,
+    MediaStorageDirectoryStorage,
     RLELossless,
 )
 
@@ -32,17 +34,7 @@ pytest_plugins = ["radiographs"]
 class TestDicomJpeg:
     def make(self, dicom: MakeDicom, jpeg: bytes, size: int, **attributes: Any) -> bytes:
         """A DICOM file around a JPEG of `size` by `size`."""
-        data = dicom(np.zeros((size, size)), **attributes)
-        at = data.index(b"\xe0\x7f\x10\x00")
-        jpeg += b"\0" * (len(jpeg) % 2)
-        items = b"\xfe\xff\x00\xe0\0\0\0\0" + b"\xfe\xff\x00\xe0" + struct.pack("<I", len(jpeg)) + jpeg
-        element = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff" + items + b"\xfe\xff\xdd\xe0\0\0\0\0"
-        # UIDs of 19 and 22 characters: both are 20 and 22 bytes long in the file.
-        old = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
-        new = b"\x02\x00\x10\x00UI\x16\x00" + JPEGBaseline8Bit.encode()
-        assert old in data
-        meta_length = struct.unpack_from("<I", data, 140)[0]
-        return data[:140] + struct.pack("<I", meta_length + 2) + data[144:at].replace(old, new) + element
+        return dicom(np.zeros((size, size)), transfer_syntax=JPEGBaseline8Bit, codestream=jpeg, **attributes)
 
     def test_grey(self, dicom: MakeDicom) -> None:
         jpeg = saved(Image.new("L", (16, 16), 200), "JPEG", quality=100)
@@ -73,6 +65,7 @@ class TestDicomRefused:
     def test_no_pixels(self, dicom: MakeDicom) -> None:
         assert rejected(dicom(None)).code == "dicom_no_pixels"
         assert rejected(dicom([[1, 2]], PixelData=None)).code == "dicom_no_pixels"
+        assert rejected(dicom([[1, 2]], PixelData=b"")).code == "dicom_no_pixels"
 
     @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", ImplicitVRLittleEndian, RLELossless])
     def test_cut_short(self, dicom: MakeDicom, syntax: str) -> None:
@@ -99,12 +92,27 @@ class TestDicomRefused:
     def test_more_pixels_than_rows_and_columns_say(self, dicom: MakeDicom) -> None:
         assert rejected(dicom(np.zeros((100, 100)), Rows=5)).code == "dicom_unsupported_encoding"
 
-    @pytest.mark.parametrize(("syntax", "name"), [(JPEG2000Lossless, "JPEG 2000"), (JPEGLosslessSV1, "JPEG Lossless")])
+    @pytest.mark.parametrize(
+        ("syntax", "name"),
+        [(MPEG2MPML, "MPEG2"), ("1.2.840.10008.1.2.4.102", "MPEG-4"), ("1.2.840.10008.1.2.4.94", "JPIP")],
+    )
     def test_syntax_is_named(self, dicom: MakeDicom, syntax: str, name: str) -> None:
-        data = dicom([[1, 2]])
-        old, new = b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI\x16\x00" + syntax.encode()
-        data = data[:140] + struct.pack("<I", struct.unpack_from("<I", data, 140)[0] + 2) + data[144:].replace(old, new)
+        data = dicom([[1, 2]], transfer_syntax=syntax, codestream=b"anything")
         refusal = rejected(data)
+        assert refusal.code == "dicom_unsupported_syntax"
+        assert name in refusal.detail
+        assert syntax in refusal.detail
+
+    @pytest.mark.parametrize(
+        ("syntax", "name"),
+        [("1.2.840.10008.1.2.4.110", "JPEG XL Lossless"), ("1.2.840.113619.5.2", "GE Private"), ("1.2.3", "is 1.2.3,")],
+    )
+    def test_syntax_that_pydicom_does_not_know_is_named(self, dicom: MakeDicom, syntax: str, name: str) -> None:
+        uid = syntax.encode() + b"\0" * (len(syntax) % 2)
+        data = dicom([[1, 2]])
+        at = data.index(b"\x02\x00\x10\x00UI") + 6
+        length = int.from_bytes(data[at : at + 2], "little")
+        refusal = rejected(data[:at] + struct.pack("<H", len(uid)) + uid + data[at + 2 + length :])
         assert refusal.code == "dicom_unsupported_syntax"
         assert name in refusal.detail
         assert syntax in refusal.detail
@@ -112,7 +120,7 @@ class TestDicomRefused:
     def test_several_frames(self, dicom: MakeDicom) -> None:
         assert rejected(dicom([[1, 2]], NumberOfFrames=12)).code == "dicom_multi_frame"
 
-    @pytest.mark.parametrize("photometric", ["PALETTE COLOR", "YBR_FULL_422", None])
+    @pytest.mark.parametrize("photometric", ["PALETTE COLOR", "YBR_FULL_422", "HSV", None])
     def test_photometric(self, dicom: MakeDicom, photometric: str | None) -> None:
         refusal = rejected(dicom([[1, 2]], PhotometricInterpretation=photometric))
         assert refusal.code == "dicom_unsupported_photometric"
@@ -137,12 +145,55 @@ class TestDicomRefused:
             {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"},
             {"PresentationLUTShape": "INVERSE"},
             {"PresentationIntentType": "FOR PROCESSING"},
+            {"PresentationIntentType": None, "SOPClassUID": DigitalXRayImageStorageForProcessing},
             {"RescaleSlope": 0, "RescaleIntercept": 0},
+            {"RescaleSlope": "1e308", "RescaleIntercept": 0},
             {"WindowCenter": 5, "WindowWidth": 5, "VOILUTFunction": "CURVE"},
         ],
     )
     def test_what_cannot_be_rendered_correctly(self, dicom: MakeDicom, attributes: dict[str, Any]) -> None:
         assert rejected(dicom([[1, 2]], "u2", **attributes)).code == "dicom_unsupported_encoding"
+
+    @pytest.mark.parametrize("photometric", ["YBR_ICT", "YBR_RCT"])
+    @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, RLELossless])
+    def test_colours_of_another_compression(self, dicom: MakeDicom, photometric: str, syntax: str) -> None:
+        data = dicom(np.full((2, 2, 3), 90), transfer_syntax=syntax, PhotometricInterpretation=photometric)
+        assert rejected(data).code == "dicom_unsupported_encoding"
+
+    @pytest.mark.parametrize(
+        "inside",
+        [
+            b"\x09\x00\x01\x10LO\x00\x00" * 200_000,  # elements of nothing
+            b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\0\0\0\0" * 200_000,  # items of nothing
+            (b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 50_000,  # ever deeper
+        ],
+        ids=["elements", "items", "nested"],
+    )
+    def test_more_elements_than_anybody_needs(self, dicom: MakeDicom, inside: bytes) -> None:
+        """The watcher reads headers too; a file of 200 MB kept it for a quarter of an hour."""
+        whole = dicom([[1, 2]])
+        at = whole.index(b"\x10\x00\x10\x00PN")
+        data = whole[:at] + inside + whole[at:]
+        for read in (read_header, decode):
+            with pytest.raises(ImageRejected, match="damaged"):
+                read(data, LIMITS)
+
+    def test_items_that_are_not_looked_at_cost_nothing(self, dicom: MakeDicom) -> None:
+        whole = dicom([[0, 1]], VOILUTSequence=Items([Dataset()]))
+        at = whole.index(b"\x28\x00\x10\x30SQ")
+        item = b"\xfe\xff\x00\xe0\0\0\0\0"
+        many = whole[: at + 8] + struct.pack("<I", 8 * 400_000) + item * 400_000 + whole[at + 20 :]
+        assert rejected(many).code == "dicom_unsupported_encoding"  # its first item holds no table
+
+    def test_a_picture_elsewhere_is_not_fetched(self, dicom: MakeDicom) -> None:
+        """JPIP and pixel data providers name an address instead of pixels; a DICOMDIR names files."""
+        data = dicom([[1, 2]], transfer_syntax="1.2.840.10008.1.2.4.94", codestream=b"x", PixelData=None,
+                     PixelDataProviderURL="file:///etc/passwd", RetrieveURL="http://127.0.0.1:1/x")  # fmt: skip
+        assert rejected(data).code == "dicom_unsupported_syntax"
+        plain = dicom([[1, 2]], PixelData=None, PixelDataProviderURL="file:///etc/passwd")
+        assert rejected(plain).code == "dicom_no_pixels"
+        directory = dicom(None, SOPClassUID=MediaStorageDirectoryStorage, Modality=None)
+        assert "Media Storage Directory" in rejected(directory).detail
 
     def test_float_pixels(self, dicom: MakeDicom) -> None:
         floats = dicom([[1, 2]], PixelData=None, FloatPixelData=b"\0" * 8)
@@ -150,7 +201,7 @@ class TestDicomRefused:
 
     def test_rle_stops_at_the_size_that_rows_and_columns_say(self) -> None:
         # A run of 128 bytes costs two: without a bound, this megabyte and a half would become a hundred.
-        assert unpack_bits(b"\x02abc" + b"\x81\x07" * 800_000, 5) == b"abc\x07\x07"
+        assert unpack_bits(b"\x02abc" + b"\x81\x07" * 800_000, 5, math.inf) == b"abc\x07\x07"
 
     def test_random_damage_never_escapes(self, dicom: MakeDicom) -> None:
         rng = np.random.default_rng(0)

@@ -1,7 +1,9 @@
 """JPEG as a person sees it: expected values are written out, not computed again."""
 
+import base64
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from decoding import LIMITS, array, rejected, saved, shown
@@ -90,11 +92,11 @@ def test_broken_exif_is_ignored_without_a_warning(radiograph: np.ndarray[Any, An
 def test_scaled_decoding_gives_nearly_the_same_network_input(jpeg: bytes) -> None:
     picture, scaled = read_for_network(jpeg, LIMITS, 224)
     full = pixels.network_input(decode(jpeg, LIMITS).pixels, 224)
-    assert picture.pixels.shape == (625, 500)  # half: a quarter would be below 2 x 224
+    assert picture.pixels.shape == (313, 250)  # a quarter: an eighth would be below 224
     assert scaled.shape == (224, 224)
     difference = np.abs(scaled.astype(int) - full)
-    assert difference.mean() < 0.5
-    assert difference.max() <= 8  # at the edges of the lead marker
+    assert difference.mean() < 0.7
+    assert np.percentile(difference, 99) <= 8  # more at the edges of the lead marker alone
 
 
 def test_cut_short(jpeg: bytes) -> None:
@@ -111,6 +113,54 @@ def test_cut_short_with_a_whole_thumbnail_inside(radiograph: np.ndarray[Any, Any
     thumbnail = saved(Image.new("L", (16, 16)), "JPEG")
     whole = saved(Image.fromarray(radiograph), "JPEG", exif=b"Exif\0\0" + thumbnail)
     assert rejected(whole[: len(whole) // 2]).code == "truncated"
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
+def test_cut_short_and_given_an_end(radiograph: np.ndarray[Any, Any], progressive: bool, share: float) -> None:
+    """As a program does that mends files: decoders show it without a word, grey from where it was cut."""
+    whole = saved(Image.fromarray(radiograph), "JPEG", quality=90, progressive=progressive)
+    refusal = rejected(whole[: int(share * len(whole))].rstrip(b"\xff") + b"\xff\xd9")
+    assert refusal.code == "truncated"
+
+
+def test_a_hole_in_the_middle(radiograph: np.ndarray[Any, Any], jpeg: bytes) -> None:
+    half = len(jpeg) // 2
+    assert rejected(jpeg[:half] + jpeg[half + 2000 :]).code in ("truncated", "damaged")
+    assert rejected(jpeg[:half] + b"\0" * 2000 + jpeg[half + 2000 :]).code in ("truncated", "damaged")
+
+
+def test_progressive_without_its_last_scan(radiograph: np.ndarray[Any, Any]) -> None:
+    whole = saved(Image.fromarray(radiograph), "JPEG", quality=90, progressive=True)
+    assert rejected(whole[: whole.rindex(b"\xff\xda")] + b"\xff\xd9").code == "truncated"
+
+
+def test_filler_before_the_end_does_no_harm(jpeg: bytes) -> None:
+    assert shown(jpeg[:-2] + b"\0" * 500 + jpeg[-2:]) == shown(jpeg)
+    assert rejected(jpeg[:-2] + b"\x12\x34" * 250 + jpeg[-2:]).code == "damaged"
+
+
+def test_an_unknown_jfif_revision_does_no_harm(jpeg: bytes) -> None:
+    at = jpeg.index(b"JFIF\0") + 5
+    assert shown(jpeg[:at] + b"\x03" + jpeg[at + 1 :]) == shown(jpeg)
+
+
+def test_chroma_sampled_in_an_unusual_way() -> None:
+    # Red, 16 x 16, by ImageMagick with -sampling-factor 3x1,1x1,1x1.
+    data = base64.b64decode(
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcpLDAx"
+        "NDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy"
+        "MjIyMjIyMjL/wAARCAAQABADATEAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAAAAb/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/8QA"
+        "FgEBAQEAAAAAAAAAAAAAAAAAAAYH/8QAFBEBAAAAAAAAAAAAAAAAAAAAAP/aAAwDAQACEQMRAD8AiwTLcQAf/9k="
+    )
+    assert shown(data)[8][8] == pytest.approx(76, abs=1)
+    assert decode(data, LIMITS, at_least=8).pixels.shape == (8, 8)
+
+
+def test_stored_as_rgb() -> None:
+    picture = array([[[255, 0, 0]] * 16] * 16, "u1")
+    data = bytes(imagecodecs.jpeg8_encode(picture, level=100, colorspace="RGB", outcolorspace="RGB"))
+    assert shown(data)[8][8] == pytest.approx(76, abs=1)
 
 
 def test_bytes_after_the_end_do_no_harm(jpeg: bytes) -> None:

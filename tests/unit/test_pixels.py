@@ -1,6 +1,7 @@
 """What is taken and what is refused, whatever the format, and what the network is shown."""
 
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from decoding import LIMITS, MakeDicom, png, rejected, saved
 from PIL import Image
+from pydicom.uid import RLELossless
 
 from triage import pixels
+from triage.dicom_file import CODECS, NATIVE_SYNTAXES
 from triage.pixels import REJECTION_CODES, ImageRejected, Limits, decode, read_header, sniff
 from triage.settings import Settings
 
@@ -192,3 +195,11 @@ def test_network_input_is_stretched() -> None:
 
 def test_titles_are_plain() -> None:
     assert all(title and title[0].isupper() and len(title) <= 40 for title in REJECTION_CODES.values())
+
+
+def test_the_documentation_lists_every_code_and_every_syntax() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
+    codes = re.findall(r"^\| `([a-z_]+)` \|", page[page.index("## Codes") :], re.MULTILINE)
+    assert sorted(codes) == sorted(REJECTION_CODES)
+    read = NATIVE_SYNTAXES | CODECS.keys() | {RLELossless}
+    assert set(re.findall(r"\| (1\.2\.840[0-9.]+) \|", page)) == {str(each) for each in read}
