@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
 TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", "~")
@@ -20,15 +20,18 @@ def is_temporary(relative: PurePath) -> bool:
     return hidden or name.startswith("~") or name.endswith(TEMPORARY_SUFFIXES)
 
 
-def find_files(root: Path) -> Iterator[Path]:
+def find_files(root: Path, unreadable: Callable[[Path], None] = lambda folder: None) -> Iterator[Path]:
     """Every entry below ``root`` that is no folder and has no temporary name; links are not followed.
 
-    Folders that cannot be read, or go away meanwhile, are passed over.
+    Args:
+        root: where to look.
+        unreadable: told each folder that may not be read. It is passed over, as are those that go away meanwhile.
     """
     folders = [root]
     while folders:
+        folder = folders.pop()
         try:
-            with os.scandir(folders.pop()) as entries:
+            with os.scandir(folder) as entries:
                 for entry in entries:
                     path = Path(entry.path)
                     if is_temporary(path.relative_to(root)):
@@ -37,5 +40,7 @@ def find_files(root: Path) -> Iterator[Path]:
                         folders.append(path)
                     else:
                         yield path
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError:
+            unreadable(folder)

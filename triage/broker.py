@@ -20,6 +20,7 @@ from triage.settings import Settings
 log = logging.getLogger(__name__)
 
 TASK = "triage.classify"
+RESCORE = "triage.rescore"
 UPLOADS = "uploads"
 FOLDER = "folder"
 
@@ -31,6 +32,7 @@ MARKER_KEY = "triage:marker"
 
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes with the closing NUL
 _CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
 
 
 def private_socket(home: Path) -> Path:
@@ -47,10 +49,12 @@ def broker_url(settings: Settings) -> str:
     return settings.broker_url or f"redis+socket://{private_socket(settings.home_dir)}"
 
 
-def connect(settings: Settings) -> redis.Redis:
+def connect(settings: Settings, answer_seconds: float = _ANSWER_SECONDS) -> redis.Redis:
     """A plain Redis client, for the few keys that are no messages."""
     url = broker_url(settings).replace("redis+socket://", "unix://")
-    return redis.Redis.from_url(url, decode_responses=True, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=5.0)
+    return redis.Redis.from_url(
+        url, decode_responses=True, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=answer_seconds
+    )
 
 
 def make_app(settings: Settings) -> Celery:
@@ -111,7 +115,8 @@ class Publisher:
         self._settings = settings
         self._app = make_app(settings)
         # Whoever publishes does not wait for a broker that is away: the sweep publishes later.
-        self._app.conf.broker_transport_options["max_retries"] = 0
+        # Nor for one that takes the connection and never answers: a machine that hangs, a disk that is stuck.
+        self._app.conf.broker_transport_options |= {"max_retries": 0, "socket_timeout": _ANSWER_SECONDS}
 
     def publish(self, ids: Sequence[int], source: str) -> bool:
         """Send messages for these images; False if the broker does not take them all.
@@ -122,7 +127,7 @@ class Publisher:
             return self.send([[image_id] for image_id in ids], UPLOADS)
         return self.send(in_messages(ids, self._settings.images_per_message, self._settings.workers), FOLDER)
 
-    def send(self, messages: Iterable[list[int]], queue: str) -> bool:
+    def send(self, messages: Iterable[list[int]], queue: str, task: str = TASK) -> bool:
         """Send one message for each list of ids."""
         try:
             with (
@@ -130,7 +135,7 @@ class Publisher:
                 self._app.amqp.Producer(connection) as producer,
             ):
                 for ids in messages:
-                    self._app.send_task(TASK, args=[ids], queue=queue, producer=producer, retry=False)
+                    self._app.send_task(task, args=[ids], queue=queue, producer=producer, retry=False)
         except (OperationalError, redis.RedisError, OSError) as error:
             log.warning("the broker does not answer (%s); images wait in the database", type(error).__name__)
             return False
@@ -140,6 +145,15 @@ class Publisher:
 def queue_lengths(client: redis.Redis) -> dict[str, int]:
     """Messages that wait in each queue."""
     return {name: int(client.llen(name)) for name in (UPLOADS, FOLDER)}
+
+
+def next_in_line(client: redis.Redis) -> str | None:
+    """The messages that will be taken next; None if none waits, or the broker does not answer."""
+    try:
+        heads = [str(head) for name in (UPLOADS, FOLDER) if (head := client.lindex(name, -1)) is not None]
+    except (redis.RedisError, OSError):
+        return None
+    return "\n".join(heads) or None
 
 
 def is_reachable(settings: Settings) -> bool:

@@ -1,9 +1,12 @@
 """A bundle: one version of the model on disk, checked before anything runs it.
 
 A bundle is a folder with the model of record (``model.keras``), usually its LiteRT twin (``model.tflite``),
-and ``bundle.json``, which names the labels, the input, the calibration and the SHA-256 of both. A bare
-``.keras`` file is
-accepted too: it brings none of that, so what it needs is assumed, and said in the log.
+perhaps statistics of its features (``features.npz``) and what it said of held-out images (``images.csv``), and
+``bundle.json``, which names the labels, the input, the calibration and the SHA-256 of all of them. A bare
+``.keras`` file is accepted too: it brings none of that, so what it needs is assumed, and said in the log.
+
+Bundles lie in two folders: those that ship with the program, and the clinic's own in the home. ``ACTIVE`` beside
+them names the one in use; the one in the home comes first.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +29,8 @@ log = logging.getLogger(__name__)
 SCHEMA: Final = 1
 KERAS_FILE: Final = "model.keras"
 LITERT_FILE: Final = "model.tflite"
+FEATURES_FILE: Final = "features.npz"
+IMAGES_FILE: Final = "images.csv"
 BUNDLE_FILE: Final = "bundle.json"
 ACTIVE_FILE: Final = "ACTIVE"
 
@@ -45,11 +51,19 @@ DEFAULT_LABELS: Final = (
 DEFAULT_THRESHOLDS: Final = MappingProxyType({"low_confidence": 0.5, "margin": 0.1})
 """For a bare ``.keras`` file, which brings none: see `Bundle.thresholds`."""
 
+OPTIONAL_THRESHOLDS: Final = ("unlike_training_data", "not_an_xray")
+"""Checks on the features, which a bundle may leave out: see `Bundle.thresholds`."""
+
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FILES = frozenset({KERAS_FILE, LITERT_FILE, FEATURES_FILE, IMAGES_FILE})
 
 
 class BundleError(Exception):
     """A bundle that cannot be used; the message says what is wrong and what to do."""
+
+
+class NoSuchVersion(BundleError):
+    """There is no bundle of that name."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,13 @@ class Bundle:
         input_side: the model takes (n, side, side) grey pictures, 0..255.
         temperature: what the logits are divided by (Guo et al. 2017). It is applied inside the saved model.
         thresholds: ``low_confidence``: a confidence below it wants a human; ``margin``: so does a lead over
-            the second label below it. Both are probabilities.
+            the second label below it. Both are probabilities. ``unlike_training_data`` and ``not_an_xray``, where
+            the bundle has them: so does a distance or a score (`triage.familiarity`) above it.
         conformal_quantile: LAC score quantile (Sadinle et al. 2019); None if the model has none.
         keras_path: the model of record.
         litert_path: its LiteRT twin, or None.
+        features_path: statistics of the training images' features, or None.
+        images_path: what it said of each training image while that was held out, or None.
         digests: file name -> SHA-256 (hex), as checked.
         metrics: figures on the hold-out, as written by training; empty for a bare file.
         details: all of ``bundle.json``; empty for a bare file.
@@ -84,6 +101,8 @@ class Bundle:
     digests: dict[str, str]
     metrics: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict, repr=False)
+    features_path: Path | None = None
+    images_path: Path | None = None
 
 
 def find_bundle(settings: Settings) -> Path:
@@ -100,24 +119,72 @@ def find_bundle(settings: Settings) -> Path:
                 "Set it to a bundle folder or a .keras file, or unset it."
             )
         return pinned
-    bundles = triage.settings.BUNDLES_DIR
+    file = _active_file(settings)
     try:
-        version = (bundles / ACTIVE_FILE).read_text(encoding="utf-8").strip()
+        version = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(
-            f"No model is active: {bundles / ACTIVE_FILE} cannot be read. "
-            "Train one with `python -m training.run --data DIR --install`, or set TRIAGE_MODEL."
+            f"No model is active: {file} cannot be read. "
+            "Name one with `triage model promote`, train one with `python -m training.run`, or set TRIAGE_MODEL."
         ) from error
     if not _VERSION.fullmatch(version):
+        raise BundleError(f"{file} must hold the name of one bundle folder beside it, not {version!r}.")
+    try:
+        return find_version(settings, version)
+    except NoSuchVersion as error:
+        folders = " or ".join(str(folder) for folder in bundle_folders(settings))
         raise BundleError(
-            f"{bundles / ACTIVE_FILE} must hold the name of one bundle folder beside it, not {version!r}."
-        )
-    if not (bundles / version).is_dir():
-        raise BundleError(
-            f"The active model {version} is not in {bundles}. Put the bundle back, or write the name of one "
-            f"that is there into {ACTIVE_FILE}."
-        )
-    return bundles / version
+            f"The active model {version} is not in {folders}. Put the bundle back, or make another one active "
+            "with `triage model promote`."
+        ) from error
+
+
+def bundle_folders(settings: Settings) -> tuple[Path, Path]:
+    """Where bundles are looked for: the clinic's own, then those that ship."""
+    return settings.models_dir, triage.settings.BUNDLES_DIR
+
+
+def find_version(settings: Settings, version: str) -> Path:
+    """The folder of a version, by its name.
+
+    Raises:
+        NoSuchVersion: there is none.
+    """
+    if _VERSION.fullmatch(version):
+        for folder in bundle_folders(settings):
+            if (folder / version).is_dir():
+                return folder / version
+    raise NoSuchVersion(f"There is no model {version}; `triage model list` names those that there are.")
+
+
+def all_bundles(settings: Settings) -> list[Path]:
+    """The folders of all versions, usable or not, by name; the clinic's own before a shipped one of that name."""
+    found = [
+        path
+        for folder in bundle_folders(settings)
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if _VERSION.fullmatch(path.name) and (path / BUNDLE_FILE).is_file()
+    ]
+    return sorted(found, key=lambda path: path.name)
+
+
+def active_stamp(settings: Settings) -> tuple[tuple[int, int, int] | None, ...]:
+    """Something that changes whenever another version is made active; costs microseconds."""
+    return tuple(_stamp(folder / ACTIVE_FILE) for folder in bundle_folders(settings))
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _active_file(settings: Settings) -> Path:
+    own, shipped = (folder / ACTIVE_FILE for folder in bundle_folders(settings))
+    return own if own.exists() else shipped
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -157,8 +224,8 @@ def _open_folder(path: Path) -> Bundle:
 def _parse(path: Path, details: dict[str, Any]) -> Bundle:
     """Takes ``bundle.json`` apart; a missing or ill-formed field raises what it raises."""
     digests = {str(name): str(entry["sha256"]) for name, entry in details["files"].items()}
-    if KERAS_FILE not in digests or not set(digests) <= {KERAS_FILE, LITERT_FILE}:
-        raise ValueError(f"files must be {KERAS_FILE} and perhaps {LITERT_FILE}, not {sorted(digests)}")
+    if KERAS_FILE not in digests or not set(digests) <= _FILES:
+        raise ValueError(f"files must be {KERAS_FILE} and perhaps others of {sorted(_FILES)}, not {sorted(digests)}")
     labels = tuple(str(label) for label in details["labels"])
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ValueError("labels must be two or more, all different")
@@ -166,6 +233,13 @@ def _parse(path: Path, details: dict[str, Any]) -> Bundle:
     if not _VERSION.fullmatch(version):
         raise ValueError(f"version {version!r} is not a plain name")
     thresholds = {name: float(details["thresholds"][name]) for name in DEFAULT_THRESHOLDS}
+    for name in OPTIONAL_THRESHOLDS:
+        if (given := details["thresholds"].get(name)) is not None:
+            thresholds[name] = float(given)
+            if FEATURES_FILE not in digests:
+                raise ValueError(f"the threshold {name} needs {FEATURES_FILE}")
+    if not all(map(math.isfinite, thresholds.values())):
+        raise ValueError("thresholds must be finite numbers; one that is off is null")
     quantile = details["conformal"]["quantile"]
     return Bundle(
         path=path,
@@ -177,6 +251,8 @@ def _parse(path: Path, details: dict[str, Any]) -> Bundle:
         conformal_quantile=None if quantile is None else float(quantile),
         keras_path=path / KERAS_FILE,
         litert_path=path / LITERT_FILE if LITERT_FILE in digests else None,
+        features_path=path / FEATURES_FILE if FEATURES_FILE in digests else None,
+        images_path=path / IMAGES_FILE if IMAGES_FILE in digests else None,
         digests=digests,
         metrics=dict(details["metrics"]),
         details=details,

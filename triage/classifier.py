@@ -1,29 +1,41 @@
-"""From pictures to calibrated probabilities, and from those to what a person reads.
-
-The LiteRT runtime is light enough for every worker child; TensorFlow is imported only when the Keras runtime
-is asked for, and inside the process that uses it, since it does not survive a fork.
-"""
+"""From pictures to calibrated probabilities, and from those to what a person reads."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from triage.bundle import Bundle, BundleError, find_bundle, open_bundle
+from triage.familiarity import Familiarity, load_familiarity
+from triage.runtimes import (
+    FEATURES,
+    HEAT_MAP,
+    PROBABILITIES,
+    Numbers,
+    Outputs,
+    Pixels,
+    Probabilities,
+    Run,
+    Runtime,
+    load_keras,
+    load_litert,
+)
 from triage.settings import Settings
 
 __all__ = [
+    "FEATURES",
+    "HEAT_MAP",
+    "PROBABILITIES",
     "Bundle",
     "BundleError",
     "Classification",
     "Classifier",
+    "Outputs",
     "find_bundle",
     "load_classifier",
     "open_bundle",
@@ -31,14 +43,11 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+NOT_AN_XRAY = "not_an_xray"
+UNLIKE_TRAINING_DATA = "unlike_training_data"
 LOW_CONFIDENCE = "low_confidence"
 AMBIGUOUS = "ambiguous"
-PROBABILITIES = "probabilities"
-
-Pixels = npt.NDArray[np.uint8]
-Probabilities = npt.NDArray[np.float32]
-Runtime = Literal["litert", "keras"]
-_Run = Callable[[Pixels], Probabilities]
+BURNED_IN_ANNOTATION = "burned_in_annotation"
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,16 @@ class Classification:
         prediction_set: the labels that together hold the truth as often as the bundle promises (90 %), most
             probable first; never empty. Just the label where the bundle has no conformal quantile.
         needs_review: whether the model asks for a human; true exactly if there are reasons.
-        reasons: ``low_confidence``: the confidence is below the bundle's threshold; ``ambiguous``: the second
-            label is closer than the bundle's margin. (The size of the prediction set is no reason: with ten
-            types that look alike, honest 90 % sets are large for nearly every image.)
+        reasons: ``not_an_xray``: it looks like another kind of picture; ``unlike_training_data``: it lies further
+            from the training images than the bundle's threshold; ``low_confidence``: the confidence is below the
+            bundle's threshold; ``ambiguous``: the second label is closer than the bundle's margin. In this order;
+            last ``burned_in_annotation``, which is no doubt of the model's: the file says that text is part of the
+            picture, and text is not what it learnt from.
+            (The size of the prediction set is no reason: with ten types that look alike, honest 90 % sets are
+            large for nearly every image.)
+        unfamiliarity: the distance to the training images (`Familiarity.distances`); None if the bundle cannot tell.
+        heat_map: (h, w) float32, 0..1: where the model looked for its label, 1 the most; all 0 where it looked
+            nowhere; None if the model does not say.
     """
 
     label: str
@@ -63,6 +79,12 @@ class Classification:
     prediction_set: tuple[str, ...]
     needs_review: bool
     reasons: tuple[str, ...]
+    unfamiliarity: float | None = None
+    heat_map: Numbers | None = field(default=None, compare=False, repr=False)
+
+    def with_reason(self, reason: str) -> Self:
+        """The same, asking for a human for one more reason."""
+        return replace(self, needs_review=True, reasons=(*self.reasons, reason))
 
 
 class Classifier:
@@ -80,13 +102,33 @@ class Classifier:
     def __init__(self, bundle: Bundle, runtime: Runtime = "litert", threads: int = 1) -> None:
         self.bundle = bundle
         self.runtime = runtime
-        self._run: _Run
+        self._run: Run
         if runtime == "litert":
             if bundle.litert_path is None:
                 raise BundleError(f"{bundle.version} has no LiteRT twin. Set TRIAGE_RUNTIME=keras to run it.")
-            self._run = _load_litert(bundle.litert_path, bundle, threads)
+            self._run = load_litert(bundle.litert_path, bundle, threads)
         else:
-            self.bundle, self._run = _load_keras(bundle, threads)
+            self.bundle, self._run = load_keras(bundle, threads)
+        self._familiarity = None if bundle.features_path is None else load_familiarity(bundle.features_path)
+        self._check_familiarity()
+
+    def _check_familiarity(self) -> None:
+        """A check that the bundle promises, and that would silently never strike, is an error."""
+        found = self._familiarity
+        if found is None:
+            return
+        side = self.bundle.input_side
+        features = self._run(np.zeros((1, side, side), np.uint8)).features
+        if features is None or features.shape[1] != found.width:
+            raise BundleError(
+                f"{self.bundle.version} has statistics of {found.width} features, and its model gives "
+                f"{'none' if features is None else features.shape[1]}. Train the bundle again."
+            )
+        if NOT_AN_XRAY in self.bundle.thresholds and found.radiograph_weights is None:
+            raise BundleError(
+                f"{self.bundle.version} has a threshold {NOT_AN_XRAY}, and no radiograph_weights to compare with it. "
+                "Train the bundle again."
+            )
 
     def predict(self, inputs: Pixels) -> Probabilities:
         """Calibrated probabilities.
@@ -100,33 +142,82 @@ class Classifier:
         Raises:
             ValueError: the shape or dtype is another one.
         """
+        return self.infer(inputs).probabilities
+
+    def infer(self, inputs: Pixels) -> Outputs:
+        """All that the model gives, in one pass.
+
+        Args:
+            inputs: as for `predict`.
+
+        Raises:
+            ValueError: the shape or dtype is another one.
+        """
         side = self.bundle.input_side
         if inputs.ndim != 3 or inputs.shape[1:] != (side, side) or inputs.dtype != np.uint8:
             raise ValueError(f"expected (n, {side}, {side}) uint8, got {inputs.shape} {inputs.dtype}")
         if not len(inputs):
-            return np.empty((0, len(self.bundle.labels)), np.float32)
+            return Outputs(np.empty((0, len(self.bundle.labels)), np.float32))
         return self._run(inputs)
 
     def classify(self, inputs: Pixels) -> list[Classification]:
-        """`predict`, put into words: one `Classification` per picture, in the same order.
+        """`infer`, put into words: one `Classification` per picture, in the same order.
 
         Args:
             inputs: (n, side, side) uint8 greyscale.
         """
-        return [describe(self.bundle, row) for row in self.predict(inputs)]
+        outputs = self.infer(inputs)
+        nothing: list[None] = [None] * len(inputs)
+        distances, scores = self._compare(outputs.features)
+        return [
+            describe(self.bundle, probabilities, unfamiliarity=distance, other_picture_score=score, heat_map=heat_map)
+            for probabilities, distance, score, heat_map in zip(
+                outputs.probabilities,
+                nothing if distances is None else distances.tolist(),
+                nothing if scores is None else scores.tolist(),
+                nothing if outputs.heat_maps is None else outputs.heat_maps,
+                strict=True,
+            )
+        ]
+
+    def _compare(
+        self, features: Numbers | None
+    ) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
+        found: Familiarity | None = self._familiarity
+        if found is None or features is None:
+            return None, None
+        return found.distances(features), found.other_picture_scores(features)
 
 
-def describe(bundle: Bundle, probabilities: Probabilities) -> Classification:
-    """Turns the probabilities of one picture, (labels,) float32, into a `Classification`.
+def describe(
+    bundle: Bundle,
+    probabilities: Probabilities,
+    *,
+    unfamiliarity: float | None = None,
+    other_picture_score: float | None = None,
+    heat_map: Numbers | None = None,
+) -> Classification:
+    """Turns what the model gives for one picture into a `Classification`.
 
     The prediction set is LAC (Sadinle, Lei, Wasserman 2019): all labels with 1 - p <= quantile. The top label
     is always in it, which can only raise the coverage.
+
+    Args:
+        bundle: labels, thresholds, conformal quantile.
+        probabilities: (labels,) float32.
+        unfamiliarity: distance to the training images, if the bundle can tell.
+        other_picture_score: how much it looks like no radiograph, if the bundle can tell.
+        heat_map: (h, w) float32, 0 or more, if the model gives it.
     """
     order = np.argsort(-probabilities, kind="stable")
     first, second = float(probabilities[order[0]]), float(probabilities[order[1]])
     least = 1.0 if bundle.conformal_quantile is None else 1.0 - bundle.conformal_quantile
     members = [index for rank, index in enumerate(order) if rank == 0 or probabilities[index] >= least]
     reasons = []
+    if _is_above(other_picture_score, bundle.thresholds.get(NOT_AN_XRAY)):
+        reasons.append(NOT_AN_XRAY)
+    if _is_above(unfamiliarity, bundle.thresholds.get(UNLIKE_TRAINING_DATA)):
+        reasons.append(UNLIKE_TRAINING_DATA)
     if first < bundle.thresholds["low_confidence"]:
         reasons.append(LOW_CONFIDENCE)
     if first - second < bundle.thresholds["margin"]:
@@ -138,16 +229,34 @@ def describe(bundle: Bundle, probabilities: Probabilities) -> Classification:
         prediction_set=tuple(bundle.labels[index] for index in members),
         needs_review=bool(reasons),
         reasons=tuple(reasons),
+        unfamiliarity=unfamiliarity,
+        heat_map=None if heat_map is None else _scale(heat_map),
     )
 
 
-def load_classifier(settings: Settings) -> Classifier:
+def _is_above(value: float | None, threshold: float | None) -> bool:
+    """Whether a check strikes; it also does where the value is no number, which nothing can be said of."""
+    return value is not None and threshold is not None and not value <= threshold
+
+
+def _scale(heat_map: Numbers) -> Numbers:
+    peak = float(heat_map.max())
+    if not 0.0 < peak < float("inf"):
+        return np.zeros_like(heat_map)
+    return np.asarray(np.clip(heat_map / np.float32(peak), 0.0, 1.0))
+
+
+def load_classifier(settings: Settings, path: Path | None = None) -> Classifier:
     """The classifier that the settings ask for; without a twin it runs on Keras, with a warning.
+
+    Args:
+        settings: which runtime, and which model if no path is given.
+        path: the bundle to load instead of the one in use.
 
     Raises:
         BundleError: there is no usable model.
     """
-    bundle = open_bundle(find_bundle(settings))
+    bundle = open_bundle(path or find_bundle(settings))
     runtime: Runtime = settings.runtime
     if runtime == "litert" and bundle.litert_path is None:
         log.warning(
@@ -156,95 +265,3 @@ def load_classifier(settings: Settings) -> Classifier:
         )
         runtime = "keras"
     return Classifier(bundle, runtime)
-
-
-def _load_litert(path: Path, bundle: Bundle, threads: int) -> _Run:
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()
-        signature = interpreter.get_signature_runner()
-        (source,) = signature.get_input_details().values()
-        # By name: a bundle may come to have further outputs (features, heat map) in any order.
-        target = signature.get_output_details()[PROBABILITIES]
-    except (KeyError, OSError, RuntimeError, ValueError) as error:
-        raise BundleError(f"{path} cannot be loaded by LiteRT ({error}). Copy or train the bundle again.") from error
-    expected = [1, bundle.input_side, bundle.input_side, 1], [1, len(bundle.labels)]
-    if (list(source["shape"]), list(target["shape"])) != expected:
-        raise BundleError(f"{path} does not have the input and output that its bundle describes.")
-
-    def run(inputs: Pixels) -> Probabilities:
-        # One at a time into the same tensor: on a CPU that is as fast as a batch, and memory stays flat.
-        probabilities = np.empty((len(inputs), len(bundle.labels)), np.float32)
-        for row, picture in enumerate(inputs):
-            interpreter.set_tensor(source["index"], picture[np.newaxis, :, :, np.newaxis].astype(np.float32))
-            interpreter.invoke()
-            probabilities[row] = interpreter.get_tensor(target["index"])[0]
-        return probabilities
-
-    return run
-
-
-def _load_keras(bundle: Bundle, threads: int) -> tuple[Bundle, _Run]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        import keras
-        import tensorflow as tf
-    except ImportError as error:
-        raise BundleError(
-            f"{bundle.keras_path.name} needs TensorFlow, which is not installed. "
-            "Install the `train` extra, or use a bundle with a LiteRT twin."
-        ) from error
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-    except RuntimeError:
-        log.debug("TensorFlow already runs in this process; its thread count stays as it is")
-    try:
-        model: Any = keras.saving.load_model(bundle.keras_path, compile=False)
-    except (OSError, TypeError, ValueError) as error:
-        raise BundleError(f"{bundle.keras_path} cannot be loaded by Keras ({error}).") from error
-    labels = len(bundle.labels)
-    side, channels = _keras_input(model, bundle)
-    # A bare file was seldom saved with its scaling inside; MobileNetV2's own is then the best guess.
-    rescale = not bundle.details and not _scales_itself(model)
-    if rescale:
-        log.warning("%s has no scaling inside; its input is scaled to [-1, 1]", bundle.keras_path.name)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, side, side, channels), tf.float32)])  # type: ignore[untyped-decorator, unused-ignore]
-    def forward(pictures: Any) -> Any:
-        outputs = model(pictures, training=False)
-        return outputs[PROBABILITIES] if isinstance(outputs, Mapping) else outputs
-
-    def run(inputs: Pixels) -> Probabilities:
-        rows = []
-        for start in range(0, len(inputs), 16):
-            pictures = inputs[start : start + 16, :, :, np.newaxis].astype(np.float32)
-            pictures = pictures / 127.5 - 1.0 if rescale else pictures
-            rows.append(forward(np.repeat(pictures, channels, axis=-1)).numpy())
-        return np.concatenate(rows).astype(np.float32, copy=False)
-
-    probe = run(np.zeros((1, side, side), np.uint8))
-    if probe.shape != (1, labels) or abs(float(probe.sum()) - 1.0) > 1e-3:
-        raise BundleError(
-            f"{bundle.keras_path} must give {labels} probabilities that sum to 1, one for each of "
-            f"{', '.join(bundle.labels)}; it gives shape {probe.shape}."
-        )
-    return (bundle if bundle.input_side == side else replace(bundle, input_side=side)), run
-
-
-def _keras_input(model: Any, bundle: Bundle) -> tuple[int, int]:
-    """Side and channels the model takes."""
-    shape = getattr(model, "input_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or shape[1] != shape[2] or shape[3] not in (1, 3):
-        raise BundleError(f"{bundle.keras_path} must take square pictures of 1 or 3 channels, not {shape}.")
-    return int(shape[1] or bundle.input_side), int(shape[3])
-
-
-def _scales_itself(model: Any) -> bool:
-    """Whether the graph holds a scaling step (layer or operation), at any depth."""
-    names = {"rescaling", "normalization", "truedivide", "divide", "multiply"}
-    return any(
-        type(step).__name__.lower() in names or _scales_itself(step)
-        for step in getattr(model, "operations", getattr(model, "layers", ()))
-    )

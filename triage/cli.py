@@ -184,20 +184,6 @@ def render(
 
 
 @app.command()
-def doctor() -> None:
-    """Look at every part that is needed, and say what is wrong and what to do."""
-    settings = settings_for_command()
-    from triage.condition import examine
-
-    wrong = False
-    for finding in examine(settings):
-        wrong |= finding.wrong
-        stdout.print(f"{'WRONG' if finding.wrong else 'ok':<6}{finding.name:<10} {finding.text}")
-    if wrong:
-        raise typer.Exit(ExitCode.FOUND_WRONG)
-
-
-@app.command()
 def alive(part: Annotated[str, typer.Argument(help="worker or watcher.")]) -> None:
     """Say whether this machine's worker or watcher is at work: a health check for containers."""
     if part not in ("worker", "watcher"):
@@ -219,6 +205,28 @@ def migrate() -> None:
 
 
 @app.command()
+def rescore(
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the workers are through.")] = True,
+) -> None:
+    """Let the active model speak of the open worklist: what another version classified, and nobody has reviewed."""
+    settings = settings_for_command()
+    from triage.rescore import NO_ANSWER, run_rescore
+
+    with progress_bar() as progress:
+        bar = progress.add_task("classifying again", total=None)
+        result = run_rescore(settings, lambda done, total: progress.update(bar, completed=done, total=total), wait=wait)
+    if not result.waited:
+        stdout.print(f"{result.found} images were sent to the workers, for {result.version}")
+        return
+    stdout.print(f"{result.found - len(result.failed)} images were classified again, by {result.version}")
+    for code, count in sorted(result.codes().items()):
+        why = "no worker came to an end with them; does TRIAGE_MODEL pin another model there?"
+        stderr.print(f"{count} keep what they had: {why if code == NO_ANSWER else code}")
+    if result.failed:
+        raise typer.Exit(ExitCode.FOUND_WRONG)
+
+
+@app.command()
 def samples(directory: Annotated[Path, typer.Argument(help="Where to write them.")]) -> None:
     """Write a dozen synthetic radiographs and three broken files, to try things out with."""
     from triage.samples import write_samples
@@ -231,11 +239,15 @@ def samples(directory: Annotated[Path, typer.Argument(help="Where to write them.
 
 
 def _add_groups() -> None:
+    from triage.cli_backup import backup, restore
+    from triage.cli_doctor import doctor
     from triage.cli_model import model_app
     from triage.cli_quarantine import quarantine_app
 
+    for command in (doctor, backup, restore):
+        app.command()(command)
     app.add_typer(quarantine_app, name="quarantine", help="Files that were put aside, and why.")
-    app.add_typer(model_app, name="model", help="The models there are.")
+    app.add_typer(model_app, name="model", help="The models there are, and which one is in use.")
 
 
 _add_groups()

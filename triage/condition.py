@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import redis
 from sqlalchemy import Engine
 
 from triage import queries
+from triage.arrivals import find_files
 from triage.broker import WATCHER, children_alive, connect, parts_alive
 from triage.broker import is_reachable as broker_is_reachable
 from triage.bundle import BundleError, find_bundle, open_bundle
+from triage.console import printable
 from triage.intake import utc_now
 from triage.records import is_reachable, open_database, reading_sessions
 from triage.schema import is_current
@@ -26,6 +29,7 @@ from triage.stack import PartMissing, check_home, is_running, redis_server
 
 RATE_WINDOW_SECONDS = 60
 LEAST_FREE_BYTES = 1_000_000_000
+_NAMED = 5
 
 
 def open_existing(settings: Settings) -> Engine:
@@ -107,9 +111,7 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at each part that the program needs, one finding a part."""
     yield _home(settings)
-    inbox = settings.inbox_dir
-    usable = _inbox_is_usable(settings)
-    yield Finding("inbox", not usable, str(inbox) if usable else f"{inbox} is not there or may not be used")
+    yield _inbox(settings)
     try:
         engine = open_existing(settings)
         yield Finding("database", False, engine.url.render_as_string(hide_password=True))
@@ -148,6 +150,21 @@ def _home(settings: Settings) -> Finding:
     if free < LEAST_FREE_BYTES:
         return Finding("home", True, f"only {free / 1e9:.1f} GB are free on the disk of {home}")
     return Finding("home", False, f"{home}, {free / 1e9:.0f} GB free")
+
+
+def _inbox(settings: Settings) -> Finding:
+    inbox = settings.inbox_dir
+    if not _inbox_is_usable(settings):
+        return Finding("inbox", True, f"{inbox} is not there or may not be used")
+    closed: list[Path] = []
+    for _ in find_files(inbox, closed.append):
+        pass
+    if closed:
+        names = ", ".join(printable(str(folder.relative_to(inbox))) for folder in closed[:_NAMED])
+        more = f" and {len(closed) - _NAMED} more" if len(closed) > _NAMED else ""
+        text = f"what lies in these folders of {inbox} is not taken in, for user {os.getuid()} may not read them: "
+        return Finding("inbox", True, text + names + more)
+    return Finding("inbox", False, str(inbox))
 
 
 def _broker(settings: Settings) -> Finding:

@@ -32,6 +32,14 @@ COLUMNS = (
     "error_code",
     "error_detail",
     "review",
+    "study_instance_uid",
+    "series_instance_uid",
+    "accession_number",
+    "study_date",
+    "study_time",
+    "body_part",
+    "view_position",
+    "laterality",
 )
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -42,13 +50,14 @@ def _iso(at: datetime | None) -> str | None:
 
 
 def record_of(image: Image) -> dict[str, Any]:
-    """One image as it is exported. ``names``, ``predictions`` and ``reviews`` must be loaded.
+    """One image as it is exported. ``study``, ``names``, ``predictions`` and ``reviews`` must be loaded.
 
     Before an image is done, and for one that never was classified, the model's fields are null and its
     lists empty.
     """
     prediction = image.predictions[-1] if image.predictions and image.status == "done" else None
-    review = image.reviews[-1] if image.reviews else None
+    review = image.verdict
+    study = image.study
     return {
         "image_id": image.id,
         "study_id": image.study_id,
@@ -76,7 +85,16 @@ def record_of(image: Image) -> dict[str, Any]:
             "label": review.label,
             "reviewer": review.reviewer,
             "at": _iso(review.created_at),
+            "note": review.note,
         },
+        "study_instance_uid": study and study.study_instance_uid,
+        "series_instance_uid": image.series_instance_uid,
+        "accession_number": study and study.accession_number,
+        "study_date": study and study.study_date,
+        "study_time": study and study.study_time,
+        "body_part": image.body_part,
+        "view_position": image.view_position,
+        "laterality": image.laterality,
     }
 
 

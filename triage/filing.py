@@ -60,7 +60,8 @@ class Filing:
 
         Raises:
             Refused: it may not be read, or is no regular file by now.
-            OSError: the rename is not possible: another disk, or a folder that may not be changed.
+            OSError: the rename is not possible (another disk, or a folder that may not be changed), or the disk
+                fails on the file, which is then put back.
         """
         open_regular(path).close()
         place = self._place(name)
@@ -77,6 +78,22 @@ class Filing:
             if not stat.S_ISREG(place.lstat().st_mode):
                 self.release(place)
             raise
+        except OSError:
+            self._put_back(place, path)
+            raise
+
+    def _put_back(self, place: Path, path: Path) -> None:
+        """Undo a move, but never over a file that has come under this name since: then it waits for the next start."""
+        with contextlib.suppress(OSError):
+            try:
+                os.link(place, path, follow_symlinks=False)
+            except FileExistsError:
+                return
+            except OSError:  # a disk without hard links
+                if os.path.lexists(path):
+                    return
+                place.rename(path)
+            self.release(place)
 
     def copy(self, path: Path, name: str) -> Filed:
         """Copy a file in, hashing on the way; the source stays."""

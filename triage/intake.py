@@ -48,6 +48,28 @@ class Admission:
     known: bool
 
 
+class DiskFailed(OSError):
+    """A disk failed on some files, which stay where they were; what else arrived with them is admitted.
+
+    Attributes:
+        arrivals: the files that it failed on.
+        admissions: what became of each arrival; None for these.
+    """
+
+    def __init__(self, error: OSError, arrivals: Sequence[Arrival], admissions: Sequence[Admission | None]) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.arrivals = arrivals
+        self.admissions = admissions
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """How many files of processes that died were admitted, and on how many the disk failed."""
+
+    admitted: int = 0
+    failed: int = 0
+
+
 def utc_now() -> datetime:
     """The time now, in UTC."""
     return datetime.now(UTC)
@@ -111,16 +133,19 @@ class Intake:
             For each arrival what became of it; None if it went away before it could be taken.
 
         Raises:
-            OSError: a disk failed on a file, which stays where it was; the others are admitted.
+            DiskFailed: a disk failed on some files, which stay where they were; the others are admitted.
+            OSError: the disk of the originals failed; `commit_pending` goes on from there.
             SQLAlchemyError: the database failed; `commit_pending` goes on from there.
         """
         taken: list[Candidate | None] = []
         trouble: OSError | None = None
+        failed: list[Arrival] = []
         for arrival in arrivals:
             try:
                 taken.append(self._take(arrival))
             except OSError as error:
                 trouble = error
+                failed.append(arrival)
                 taken.append(None)
         try:
             admissions = self._commit(taken)
@@ -128,14 +153,29 @@ class Intake:
             self._uncommitted += [candidate for candidate in taken if candidate is not None]
             raise
         if trouble is not None:
-            raise trouble
+            raise DiskFailed(trouble, failed, admissions) from trouble
         return admissions
 
-    def commit_pending(self) -> None:
-        """Commit what an earlier ``admit`` took but could not commit, now that the database may answer."""
-        while self._uncommitted:
-            self._commit(self._uncommitted[:1])
-            del self._uncommitted[0]
+    def commit_pending(self) -> int:
+        """Commit what an earlier ``admit`` took but could not commit, now that database and disk may answer.
+
+        Returns:
+            How many files still wait, because the disk failed on them.
+
+        Raises:
+            SQLAlchemyError: the database failed; what is left waits for the next call.
+        """
+        failed: list[Candidate] = []
+        try:
+            while self._uncommitted:
+                try:
+                    self._commit(self._uncommitted[:1])
+                except OSError:
+                    failed.append(self._uncommitted[0])
+                del self._uncommitted[0]
+        finally:
+            self._uncommitted = failed + self._uncommitted
+        return len(failed)
 
     def admit_bytes(self, data: bytes, name: str) -> Admission:
         """Admit uploaded bytes.
@@ -158,18 +198,28 @@ class Intake:
         assert admission is not None
         return admission
 
-    def recover(self) -> int:
-        """Admit what processes that died had taken but not committed; how many files that was."""
-        found = 0
+    def recover(self) -> Recovered:
+        """Admit what processes that died had taken but not committed.
+
+        What cannot be read stays in ``filing/``: it is tried again by the next call, or the next start.
+
+        Raises:
+            SQLAlchemyError: the database failed; what is left waits for the next call.
+        """
+        admitted = failed = 0
         for path, name, source in abandoned(self._settings.home_dir):
             try:
-                candidate = self._inspect(Filing.hash(path), name, None)
-            except Refused as problem:
-                candidate = Candidate(name, None, problem=problem)
-            # What still cannot be read stays in `filing/`, for the next start.
-            self._commit([candidate], source=source)
-            found += 1
-        return found
+                try:
+                    candidate = self._inspect(Filing.hash(path), name, None)
+                except Refused as problem:
+                    candidate = Candidate(name, None, problem=problem)
+                self._commit([candidate], source=source)
+            except OSError as error:  # one file that the disk fails on must not stop the others
+                log.error("the disk failed on a file that an earlier run had begun to file (%s)", error.strerror)
+                failed += 1
+            else:
+                admitted += 1
+        return Recovered(admitted, failed)
 
     def known(self, arrivals: Sequence[Arrival]) -> set[Arrival]:
         """Those that stay in their place and were admitted, or refused, as they are now.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 
 from triage.records import (
@@ -17,10 +18,12 @@ from triage.records import (
     QUARANTINED,
     QUEUED,
     STATUSES,
+    WITHDRAWN,
     AuditEvent,
     Image,
     ModelVersion,
     Prediction,
+    Review,
     SourceName,
     Study,
     add_on_commit,
@@ -32,7 +35,7 @@ from triage.records import (
 def record_event(
     session: Session,
     event: str,
-    image: Image,
+    image: Image | None,
     *,
     actor: str,
     at: datetime,
@@ -153,15 +156,8 @@ def finish(session: Session, image: Image, prediction: Prediction, *, actor: str
 
     ``image`` comes from ``owned``.
     """
-    for known in image.predictions:
-        if known.model_version == prediction.model_version:
-            break
-    else:
-        known = prediction
-        image.predictions.append(prediction)
+    _let_count(image, prediction)
     image.status = DONE
-    image.label, image.confidence = known.label, known.confidence
-    image.needs_review = known.needs_review
     image.finished_at = prediction.created_at
     image.lease_owner = image.leased_until = None
     image.error_code = image.error_detail = None
@@ -173,6 +169,23 @@ def finish(session: Session, image: Image, prediction: Prediction, *, actor: str
         at=prediction.created_at,
         detail={"model_version": prediction.model_version},
     )
+
+
+def _let_count(image: Image, prediction: Prediction) -> None:
+    """Make this version's prediction the newest of an image, and repeat it in the image.
+
+    Where the version has spoken before, what it said then stays, and takes a new turn if another has spoken since.
+    """
+    newest = image.predictions[-1] if image.predictions else None
+    known = next((old for old in image.predictions if old.model_version == prediction.model_version), None)
+    if known is None:
+        known = prediction
+        known.turn = 0 if newest is None else newest.turn
+        image.predictions.append(known)
+    elif newest is not None and known is not newest:
+        known.turn = newest.turn + 1
+    image.label, image.confidence = known.label, known.confidence
+    image.needs_review = known.needs_review
 
 
 def quarantine(session: Session, image: Image, code: str, detail: str, *, actor: str, at: datetime) -> None:
@@ -193,21 +206,136 @@ def give_back(session: Session, image: Image, *, actor: str, at: datetime, event
 
 
 def keep_model_version(session: Session, version: str, digest: str, labels: Sequence[str], at: datetime) -> None:
-    """Note a model version before its first prediction."""
-    if session.get(ModelVersion, version) is None:
-        session.add(ModelVersion(version=version, digest=digest, labels=list(labels), first_used_at=at))
-        session.flush()
+    """Note a model version before its first prediction; several workers may come to it at once."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    row = {"version": version, "digest": digest, "labels": list(labels), "first_used_at": at}
+    session.execute(insert(ModelVersion).values(row).on_conflict_do_nothing())
+
+
+# -- rescore ----------------------------------------------------------------------------------------------
+
+
+def _open_images(version: str) -> ColumnElement[bool]:
+    """Done, without a verdict, and last classified by another model version."""
+    newest = (
+        select(Prediction.model_version)
+        .where(Prediction.image_id == Image.id)
+        .order_by(Prediction.turn.desc(), Prediction.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    verdict = (
+        select(Review.verdict).where(Review.image_id == Image.id).order_by(Review.id.desc()).limit(1).scalar_subquery()
+    )
+    return and_(Image.status == DONE, newest != version, func.coalesce(verdict, WITHDRAWN) == WITHDRAWN)
+
+
+def open_for_rescore(session: Session, version: str) -> list[int]:
+    """The images that ``version`` has yet to say something of, the top of the worklist first."""
+    query = select(Image.id).where(_open_images(version))
+    return list(session.scalars(query.order_by(Image.needs_review.desc(), Image.confidence.desc(), Image.id)))
+
+
+def still_open_for_rescore(session: Session, ids: Iterable[int], version: str, chunk: int = 500) -> list[int]:
+    """Those of ``ids`` that ``version`` has yet to say something of, in their order."""
+    wanted = list(ids)
+    found: set[int] = set()
+    for start in range(0, len(wanted), chunk):
+        some = Image.id.in_(wanted[start : start + chunk])
+        found.update(session.scalars(select(Image.id).where(some, _open_images(version))))
+    return [image_id for image_id in wanted if image_id in found]
+
+
+def digests(session: Session, ids: Sequence[int]) -> dict[int, str]:
+    """The SHA-256 of images, by id."""
+    rows = session.execute(select(Image.id, Image.sha256).where(Image.id.in_(ids), Image.sha256.is_not(None)))
+    return {image_id: sha256 for image_id, sha256 in rows if sha256 is not None}
+
+
+def locked_for_rescore(session: Session, ids: Sequence[int], version: str) -> list[Image]:
+    """Those of ``ids`` that are still open, with their predictions, locked; in the order of their ids.
+
+    The lock also keeps a verdict from coming in between: its row points to the image's. On PostgreSQL the look at
+    verdicts and predictions has to come after the lock, in a statement of its own, to see what others committed.
+    """
+    session.scalars(select(Image.id).where(Image.id.in_(ids)).order_by(Image.id).with_for_update()).all()
+    query = select(Image).where(Image.id.in_(ids), _open_images(version)).order_by(Image.id)
+    return list(session.scalars(query.options(selectinload(Image.predictions))))
+
+
+def rescore(session: Session, image: Image, prediction: Prediction, *, actor: str) -> None:
+    """Let a further model version speak of a done image, whose status does not change.
+
+    ``image`` comes from ``locked_for_rescore``.
+    """
+    before = image.predictions[-1].model_version
+    _let_count(image, prediction)
+    record_event(
+        session,
+        "rescored",
+        image,
+        actor=actor,
+        at=prediction.created_at,
+        detail={"model_version": prediction.model_version, "before": before},
+    )
+
+
+def rescore_failures(session: Session, ids: Sequence[int], after: int, chunk: int = 500) -> dict[int, str]:
+    """Those of ``ids`` that could not be read again, with the code that says why, by events behind ``after``."""
+    found: dict[int, str] = {}
+    for start in range(0, len(ids), chunk):
+        failures = select(AuditEvent.image_id, AuditEvent.detail).where(
+            AuditEvent.image_id.in_(ids[start : start + chunk]),
+            AuditEvent.event == "rescore_failed",
+            AuditEvent.id > after,
+        )
+        found |= {image_id: str(detail["code"]) for image_id, detail in session.execute(failures) if image_id}
+    return found
+
+
+def newest_event(session: Session) -> int:
+    """The number of the newest audit event; 0 if there is none."""
+    return session.scalar(select(func.max(AuditEvent.id))) or 0
+
+
+# -- model versions ---------------------------------------------------------------------------------------
+
+
+def model_digest(session: Session, version: str) -> str | None:
+    """The SHA-256 of the model that has classified here under this name; None if none has."""
+    known = session.get(ModelVersion, version)
+    return None if known is None else known.digest
+
+
+def version_before(session: Session, version: str) -> str | None:
+    """Which version was active when this one was promoted last; None if it never was, or none was active."""
+    promotions = select(AuditEvent.detail).where(AuditEvent.event == "model_promoted").order_by(AuditEvent.id.desc())
+    for detail in session.scalars(promotions):
+        if detail.get("to") == version:
+            before = detail.get("from")
+            return before if isinstance(before, str) else None
+    return None
 
 
 # -- sweep ------------------------------------------------------------------------------------------------
 
 
-def expired_leases(session: Session, now: datetime, limit: int) -> list[Image]:
-    """Images whose worker did not finish in time, locked for this transaction."""
+def expired_leases(session: Session, now: datetime, limit: int, latest: datetime | None = None) -> list[Image]:
+    """Images whose worker did not finish in time, locked for this transaction.
+
+    Args:
+        session: in a transaction.
+        now: the time in UTC.
+        limit: how many at most.
+        latest: no lease that was given by this clock ends later; one that does was given before the clock was set back.
+    """
+    over: ColumnElement[bool] = Image.leased_until < now
+    if latest is not None:
+        over = or_(over, Image.leased_until > latest)
     return list(
         session.scalars(
             select(Image)
-            .where(Image.status == PROCESSING, Image.leased_until < now)
+            .where(Image.status == PROCESSING, over)
             .order_by(Image.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -215,11 +343,16 @@ def expired_leases(session: Session, now: datetime, limit: int) -> list[Image]:
     )
 
 
-def unpublished(session: Session, before: datetime | None, limit: int) -> list[Image]:
-    """Queued images that have no message, or one that was published before ``before``; oldest first."""
+def unpublished(session: Session, before: datetime | None, limit: int, after: datetime | None = None) -> list[Image]:
+    """Queued images that have no message, or one from before ``before``; oldest first.
+
+    Or one from later than ``after``, which is yet to come: the clock was set back since.
+    """
     due: ColumnElement[bool] = Image.published_at.is_(None)
     if before is not None:
         due = or_(due, Image.published_at < before)
+    if after is not None:
+        due = or_(due, Image.published_at > after)
     return list(session.scalars(select(Image).where(Image.status == QUEUED, due).order_by(Image.id).limit(limit)))
 
 
@@ -233,11 +366,14 @@ def set_published(session: Session, ids: Sequence[int], at: datetime | None) -> 
     )
 
 
-def forget_published(session: Session, before: datetime) -> int:
-    """Note that the messages of all images queued before then are gone; how many that were."""
+def forget_published(session: Session, before: datetime, after: datetime) -> int:
+    """Note that the messages of all images queued before then are gone; how many that were.
+
+    Also of those that say that they were queued later than ``after``: the clock was set back since.
+    """
     result = session.execute(
         update(Image)
-        .where(Image.status == QUEUED, Image.published_at < before)
+        .where(Image.status == QUEUED, or_(Image.published_at < before, Image.published_at > after))
         .values(published_at=None)
         .execution_options(synchronize_session=False)
     )
@@ -282,7 +418,12 @@ def finished_since(session: Session, since: datetime) -> int:
     )
 
 
-WITH_ALL = (selectinload(Image.names), selectinload(Image.predictions), selectinload(Image.reviews))
+WITH_ALL = (
+    selectinload(Image.study),
+    selectinload(Image.names),
+    selectinload(Image.predictions),
+    selectinload(Image.reviews),
+)
 """Loads what an exported record shows, in one query per table."""
 
 

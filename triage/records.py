@@ -57,6 +57,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+AGREE, CORRECT = "agree", "correct"
+VERDICTS = (AGREE, CORRECT, "no_fracture", "other", "unreadable")
+WITHDRAWN = "withdrawn"
+
 # SQLite numbers rows by itself only in a column of the type INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -75,12 +79,18 @@ class Record(DeclarativeBase):
 
 
 class Study(Record):
-    """The exam that images belong to; a lone JPG or PNG is a study of one."""
+    """The exam that images belong to; a lone JPG or PNG is a study of one.
+
+    Date and time are those of the clinic's clock, as DICOM has them: YYYYMMDD, HHMMSS.
+    """
 
     __tablename__ = "studies"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     study_instance_uid: Mapped[str | None] = mapped_column(String(64), unique=True)
+    accession_number: Mapped[str | None] = mapped_column(String(16), index=True)
+    study_date: Mapped[str | None] = mapped_column(String(8))
+    study_time: Mapped[str | None] = mapped_column(String(6))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -110,6 +120,10 @@ class Image(Record):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     media_type: Mapped[str | None] = mapped_column(String(64))
     sop_instance_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    series_instance_uid: Mapped[str | None] = mapped_column(String(64))
+    body_part: Mapped[str | None] = mapped_column(String(16))
+    view_position: Mapped[str | None] = mapped_column(String(16))
+    laterality: Mapped[str | None] = mapped_column(String(1))
     source: Mapped[str] = mapped_column(String(16))
     source_name: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(16))
@@ -128,8 +142,14 @@ class Image(Record):
 
     study: Mapped[Study | None] = relationship()
     names: Mapped[list[SourceName]] = relationship(order_by="SourceName.id")
-    predictions: Mapped[list[Prediction]] = relationship(order_by="Prediction.id")
+    predictions: Mapped[list[Prediction]] = relationship(order_by="[Prediction.turn, Prediction.id]")
     reviews: Mapped[list[Review]] = relationship(order_by="Review.id")
+
+    @property
+    def verdict(self) -> Review | None:
+        """The verdict that counts; None if nobody has given one, or it was taken back."""
+        newest = self.reviews[-1] if self.reviews else None
+        return None if newest is None or newest.verdict == WITHDRAWN else newest
 
 
 class SourceName(Record):
@@ -161,7 +181,12 @@ class ModelVersion(Record):
 
 
 class Prediction(Record):
-    """What one model version says of one image; the database allows one of each pair."""
+    """What one model version says of one image; the database allows one of each pair.
+
+    The newest of an image is what is shown and exported: that of the highest ``turn``, then of the highest id. A turn
+    is taken when a version comes to speak again after a later one, as it does once a promotion is rolled back.
+    ``heat_map`` is rows of whole numbers, 0..100: where the model looked.
+    """
 
     __tablename__ = "predictions"
     __table_args__ = (UniqueConstraint("image_id", "model_version"),)
@@ -176,10 +201,16 @@ class Prediction(Record):
     needs_review: Mapped[bool]
     reasons: Mapped[list[str]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    heat_map: Mapped[list[list[int]] | None] = mapped_column(JSON(none_as_null=True))
+    unfamiliarity: Mapped[float | None]
+    turn: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
 
 
 class Review(Record):
-    """A clinician's verdict: agree, correct, no_fracture, other or unreadable. Kept beside the prediction."""
+    """A clinician's verdict, one of `VERDICTS`, or `WITHDRAWN`: the one before is taken back.
+
+    Kept beside the prediction. Rows are only ever added; the newest one of an image counts.
+    """
 
     __tablename__ = "reviews"
 
@@ -189,11 +220,12 @@ class Review(Record):
     verdict: Mapped[str] = mapped_column(String(16))
     label: Mapped[str | None] = mapped_column(String(128))
     reviewer: Mapped[str] = mapped_column(String(128))
+    note: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class AuditEvent(Record):
-    """What happened to an image, and who did it. Rows are added, never changed or removed."""
+    """What happened to an image, or to no image in particular, and who did it. Rows are only ever added."""
 
     __tablename__ = "audit_events"
 
@@ -248,7 +280,7 @@ def sessions(engine: Engine) -> sessionmaker[Any]:
     return factory
 
 
-def add_on_commit(session: Session, image: Image, values: dict[str, Any]) -> None:
+def add_on_commit(session: Session, image: Image | None, values: dict[str, Any]) -> None:
     """Write an audit event with the commit of ``session``, which comes from ``sessions``.
 
     All events of a transaction go in one statement: as objects they would cost as much as the change itself.
@@ -260,7 +292,8 @@ def _write_events(session: Session) -> None:
     events = session.info.pop(_EVENTS, [])
     if events:
         session.flush()  # a new image has no number before this
-        session.execute(insert(AuditEvent), [{"image_id": image.id, **values} for image, values in events])
+        rows = [{"image_id": None if image is None else image.id, **values} for image, values in events]
+        session.execute(insert(AuditEvent), rows)
 
 
 def _forget_events(session: Session, _previous: Any) -> None:

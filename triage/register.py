@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from triage import queries
-from triage.pixels import Header, ImageRejected, same_pixel_data
+from triage.pixels import Exam, Header, ImageRejected, same_pixel_data
 from triage.records import DISCARDED, QUARANTINED, QUEUED, Image, SourceName, Study
 from triage.store import Filed, Refused, Store
 
@@ -112,6 +112,9 @@ class Register:
         image.sha256, image.size_bytes = filed.sha256, filed.size_bytes
         image.media_type = header.media_type if header else None
         image.sop_instance_uid = header.sop_instance_uid if header else None
+        exam = header.exam if header else Exam()
+        image.series_instance_uid, image.body_part = exam.series_instance_uid, exam.body_part
+        image.view_position, image.laterality = exam.view_position, exam.laterality
         image.status, image.published_at = QUEUED, self._now
         image.error_code = image.error_detail = image.finished_at = None
         self._add_name(image, candidate)
@@ -144,12 +147,16 @@ class Register:
         return image
 
     def _study(self, header: Header | None) -> Study:
-        uid = header.study_instance_uid if header else None
-        if uid is not None and uid in self._studies:
-            return self._studies[uid]
-        study = Study(study_instance_uid=uid, created_at=self._now)
-        if uid is not None:
-            self._studies[uid] = study
+        uid, exam = (header.study_instance_uid, header.exam) if header else (None, Exam())
+        study = self._studies.get(uid) if uid else None
+        if study is None:
+            study = Study(study_instance_uid=uid, created_at=self._now)
+            if uid is not None:
+                self._studies[uid] = study
+        # The first file that says it is believed: stations send what they were told, and not all were told all.
+        study.accession_number = study.accession_number or exam.accession_number
+        study.study_date = study.study_date or exam.study_date
+        study.study_time = study.study_time or exam.study_time
         return study
 
     def _add_name(self, image: Image, candidate: Candidate) -> bool:

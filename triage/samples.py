@@ -27,6 +27,7 @@ def write_dicom(
     pixels: npt.NDArray[Any] | None,
     *,
     transfer_syntax: str = "1.2.840.10008.1.2.1",
+    codestream: bytes | None = None,
     **attributes: Any,
 ) -> Path:
     """Write a minimal digital X-ray image, or with None for the pixels one that has lost them.
@@ -36,13 +37,15 @@ def write_dicom(
         pixels: (rows, columns) or (rows, columns, 3), uint8, uint16 or int16, as stored: not windowed, not
             inverted.
         transfer_syntax: UID; Explicit VR Little Endian unless told otherwise. Must be an uncompressed one or
-        RLE. **attributes: DICOM keywords and values, set last: they replace what would be there. None leaves
-        one out.
+            RLE, or that of the codestream.
+        codestream: the pixels, compressed; None to write them as they are.
+        **attributes: DICOM keywords and values, set last: they replace what would be there. None leaves one out.
 
     Returns:
         The path.
     """
     from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.encaps import encapsulate
     from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, RLELossless
 
     name = path.name
@@ -71,7 +74,11 @@ def write_dicom(
         dataset.PixelData = data + b"\0" * (len(data) % 2)
         dataset["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
     dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.1" if encapsulated else transfer_syntax)
-    if transfer_syntax == RLELossless:
+    if codestream is not None:
+        dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
+        dataset.PixelData = encapsulate([codestream])
+        dataset["PixelData"].VR = "OB"
+    elif transfer_syntax == RLELossless:
         dataset.compress(RLELossless, generate_instance_uid=False)
     for keyword, value in attributes.items():
         if value is None:

@@ -10,11 +10,13 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from triage.radiography import MODALITIES, SOP_CLASSES
+
 BUNDLES_DIR = Path(__file__).resolve().parent.parent / "models"
 """Where the bundles that ship with the program lie."""
 
 
-OWN_FOLDERS = ("filing", "originals", "redis", "renders", "run")
+OWN_FOLDERS = ("filing", "models", "originals", "redis", "renders", "run")
 """What a home holds beside the database and the default inbox."""
 
 
@@ -43,7 +45,7 @@ class Settings(BaseSettings):
     )
     model: Path | None = Field(
         None,
-        description="Pins the model: a bundle folder or a bare `.keras` file. Default: the shipped bundle.",
+        description="Pins the model: a bundle folder or a bare `.keras` file. Default: the active bundle.",
     )
     runtime: Literal["litert", "keras"] = Field(
         "litert",
@@ -54,7 +56,26 @@ class Settings(BaseSettings):
         ge=1,
         description="Worker children. Default: one per core.",
     )
-    port: int = Field(8501, ge=1, le=65535, description="Port of the dashboard, on the loopback address only.")
+    port: int = Field(8501, ge=1, le=65535, description="Port of the dashboard.")
+    address: str = Field(
+        "127.0.0.1",
+        description="Address that the dashboard listens on. One that others reach is refused unless sign-in is set up.",
+    )
+    published_on_loopback: bool = Field(
+        False,
+        description="The dashboard's port is published on a loopback address only, as docker-compose.yml does: "
+        "in its container it may then listen on any address without sign-in.",
+    )
+    readers: str = Field(
+        "",
+        description="Who of those that sign in may use the dashboard: e-mail addresses or `@domain`, with spaces "
+        "between. Default: all of them.",
+    )
+    administrators: str = Field(
+        "",
+        description="Who of those that sign in may change the model: e-mail addresses or `@domain`. Default: nobody. "
+        "Without sign-in, whoever is at this machine may.",
+    )
 
     watch: Literal["auto", "events", "poll"] = Field(
         "auto",
@@ -78,6 +99,21 @@ class Settings(BaseSettings):
         100_000_000, gt=0, description="Largest picture that is decoded, in pixels; checked before decoding."
     )
     max_side: int = Field(30_000, gt=0, description="Longest side of a picture that is decoded, in pixels.")
+    decode_seconds: float = Field(
+        20.0, gt=0, description="Longest that a native decoder of compressed DICOM may take for one picture."
+    )
+    decode_megabytes: int = Field(
+        2000, ge=64, description="Most memory that it may take, in MB (2^20 bytes). It runs in a process of its own."
+    )
+    dicom_modalities: str = Field(
+        " ".join(sorted(MODALITIES)),
+        description="Modalities of DICOM files that are taken for radiographs, with spaces between.",
+    )
+    dicom_sop_classes: str = Field(
+        " ".join(sorted(SOP_CLASSES)),
+        description="SOP classes of those that are where the modality is missing, OT or SC: computed and digital "
+        "radiography, secondary capture.",
+    )
 
     images_per_message: int = Field(
         8, ge=1, le=64, description="Folder images that share a queue message. An upload travels alone."
@@ -135,6 +171,11 @@ class Settings(BaseSettings):
     def inbox_dir(self) -> Path:
         """The watched folder as an absolute path."""
         return (self.inbox.expanduser() if self.inbox else self.home_dir / "inbox").absolute()
+
+    @property
+    def models_dir(self) -> Path:
+        """Where the clinic's own bundles lie, and the name of the active one."""
+        return self.home_dir / "models"
 
     @property
     def database(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -17,20 +18,22 @@ from pathlib import Path
 
 from alembic.util import CommandError
 
-from triage.broker import children_alive, private_socket
+from triage.broker import children_alive, connect, next_in_line, private_socket
 from triage.broker import is_reachable as broker_is_reachable
+from triage.exposure import read_sign_in, refusal, sign_in_files
 from triage.mounts import NETWORK_FILE_SYSTEMS, file_system
+from triage.progress import Progress
 from triage.records import is_reachable as database_is_reachable
 from triage.records import open_database
 from triage.schema import migrate
-from triage.settings import Settings
+from triage.settings import Settings, SettingsError
 from triage.supervisor import Spec
 
 log = logging.getLogger(__name__)
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
-DASHBOARD_HOST = "127.0.0.1"
+DASHBOARD = PROJECT_DIR / "dashboard" / "app.py"
 
 
 class PartMissing(Exception):
@@ -172,6 +175,9 @@ def worker_spec(settings: Settings) -> Spec:
     """The Celery worker, with what costs it time at the start and is not used here turned off."""
     command = [sys.executable, "-m", "celery", "--quiet", "-A", "worker.tasks", "worker", "--pool", "prefork"]
     command += ["--concurrency", str(settings.workers), "--without-gossip", "--without-mingle"]
+    client = connect(settings, answer_seconds=1.0)
+    # All children may be busy with one message each until the hard time limit; a lease is longer.
+    progress = Progress(lambda: next_in_line(client), settings.lease_seconds)
     return Spec(
         "worker",
         [*command, "--without-heartbeat"],
@@ -179,6 +185,7 @@ def worker_spec(settings: Settings) -> Spec:
         # A warm shutdown ends what is running; the soft limit bounds how long that can be.
         grace_seconds=settings.soft_time_limit_seconds + 5.0,
         ready=lambda: children_alive(settings) > 0,
+        stalled=progress.has_stalled,
     )
 
 
@@ -193,7 +200,12 @@ def dashboard_spec(settings: Settings) -> Spec:
 
     Raises:
         PartMissing: its packages are not installed.
+        SettingsError: others could reach it, and nobody signs in.
     """
+    sign_in = read_sign_in(sign_in_files(DASHBOARD))
+    problem = refusal(settings.address, sign_in, published_on_loopback=settings.published_on_loopback)
+    if problem is not None:
+        raise SettingsError(problem)
     if find_spec("streamlit") is None:
         raise PartMissing(
             "the dashboard is not installed: pip install 'fracture-triage[dashboard]', or use --no-dashboard"
@@ -207,8 +219,8 @@ def dashboard_spec(settings: Settings) -> Spec:
         except (urllib.error.URLError, OSError):
             return False
 
-    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_DIR / "dashboard" / "app.py")]
-    command += ["--server.address", DASHBOARD_HOST, "--server.port", str(settings.port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(DASHBOARD)]
+    command += ["--server.address", settings.address, "--server.port", str(settings.port)]
     return Spec("dashboard", command, environment=environment_of(settings), grace_seconds=5.0, ready=ready)
 
 
@@ -232,16 +244,26 @@ def specs_for(settings: Settings, *, dashboard: bool, watch: bool = True) -> lis
 
 
 def dashboard_url(settings: Settings) -> str:
-    """Where the dashboard is found. Patients' pictures are not offered to the network: nobody signs in yet."""
-    return f"http://{DASHBOARD_HOST}:{settings.port}"
+    """Where this machine finds the dashboard."""
+    host = settings.address.strip("[]")
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - every address, so this one too
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def port_is_free(port: int) -> bool:
-    """Whether the dashboard could listen there."""
-    with socket.socket() as probe:
+def port_is_free(settings: Settings) -> bool:
+    """Whether the dashboard could listen where it is to.
+
+    Raises:
+        SettingsError: the address is none of this machine's.
+    """
+    host = settings.address.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((DASHBOARD_HOST, port))
-        except OSError:
+            probe.bind((host, settings.port))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+                raise SettingsError(f"TRIAGE_ADDRESS: {host} is not an address of this machine") from error
             return False
     return True

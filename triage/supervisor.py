@@ -23,6 +23,9 @@ from triage.stopping import StopRequest
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
+PROGRESS_SECONDS = 1.0
+STARTING_SECONDS = 30.0
+"""A process that has just been started is not blamed for work that waits."""
 STEADY_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 30.0
 
@@ -37,6 +40,7 @@ class Spec:
         environment: variables beside those of this process.
         grace_seconds: how long it may take to stop before it is killed.
         ready: tells whether it has come up; None: as soon as it runs.
+        stalled: tells, asked every `PROGRESS_SECONDS`, whether it runs and does not do its work; None: nobody knows.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Spec:
     environment: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: float = 10.0
     ready: Callable[[], bool] | None = None
+    stalled: Callable[[], bool] | None = None
 
 
 class StartFailed(Exception):
@@ -165,13 +170,24 @@ class Supervisor:
             self._stop.wait(POLL_SECONDS)
 
     def keep(self) -> None:
-        """Restart what ends, until a stop is asked for. What ends again at once waits longer each time."""
+        """Restart what ends, until a stop is asked for. What ends again at once waits longer each time.
+
+        What runs and makes no progress is killed, and so restarted.
+        """
+        look_at = time.monotonic()
         while not self._stop.wait(POLL_SECONDS):
             now = time.monotonic()
+            looking = now >= look_at
+            if looking:
+                look_at = now + PROGRESS_SECONDS
             for child in self._children:
                 assert child.process is not None
                 status = child.process.poll()
                 if status is None:
+                    judged = looking and now - child.started_at > STARTING_SECONDS
+                    if judged and child.spec.stalled is not None and child.spec.stalled():
+                        log.warning("%s runs, but takes no work although some waits; replacing it", child.spec.name)
+                        child.signal_group(signal.SIGKILL)
                     continue
                 if child.restart_at is None:
                     # The main process is gone; its children (a worker's, say) must not outlive it.

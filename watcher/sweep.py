@@ -79,11 +79,18 @@ class Sweep:
         with contextlib.suppress(redis.RedisError, OSError):
             say_gone(self._redis, WATCHER, NAME)
 
+    def _yet_to_come(self, now: datetime) -> datetime:
+        """Whatever is marked as later than this was marked before the clock was set back.
+
+        Two leases from now: other machines' clocks may go a little differently.
+        """
+        return now + timedelta(seconds=2 * self._settings.lease_seconds)
+
     def _take_back(self) -> tuple[int, int]:
         given_up = 0
         with self._sessions.begin() as session:
             now = self._clock()
-            expired = queries.expired_leases(session, now, BATCH)
+            expired = queries.expired_leases(session, now, BATCH, self._yet_to_come(now))
             for image in expired:
                 if image.attempts >= self._settings.max_attempts:
                     given_up += 1
@@ -105,7 +112,7 @@ class Sweep:
         now = self._clock()
         if not self._redis.exists(MARKER_KEY):
             with self._sessions.begin() as session:
-                forgotten = queries.forget_published(session, now)
+                forgotten = queries.forget_published(session, now, self._yet_to_come(now))
             if forgotten:
                 log.warning("the broker was emptied; %d waiting images are published again", forgotten)
             self._redis.set(MARKER_KEY, now.isoformat())
@@ -116,7 +123,7 @@ class Sweep:
         queue_is_short = messages <= self._settings.workers
         old = now - timedelta(seconds=self._settings.republish_seconds) if queue_is_short else None
         with self._sessions.begin() as session:
-            due = queries.unpublished(session, old, BATCH)
+            due = queries.unpublished(session, old, BATCH, self._yet_to_come(now))
             # Marked first: a message that arrives before its row says so would look lost.
             queries.set_published(session, [image.id for image in due], now)
         if due and not self._send(due):

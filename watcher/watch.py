@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import random
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from watchfiles import watch as watch_events
 
 from triage.arrivals import find_files, is_temporary
-from triage.intake import Arrival, Intake
+from triage.intake import Admission, Arrival, DiskFailed, Intake
 from triage.mounts import EVENTLESS_FILE_SYSTEMS, file_system
 from triage.settings import Settings
 from triage.stopping import StopRequest
+from watcher.pauses import Pause
 from watcher.settling import Settling, Sight
 from watcher.sweep import Sweep
 
@@ -50,17 +52,33 @@ class Watch:
         self._settling = Settling(settings.quiet_seconds)
         # Files that stay in the inbox (left in place, or refused unread), and what they looked like.
         self._staying: dict[Path, Sight] = {}
+        # Files that the disk failed on, what they looked like then, and how long they are left alone.
+        self._put_off: dict[Path, tuple[Sight, Pause]] = {}
+        self._unreadable: set[Path] = set()
         self._missing = False
         self._recovered = False
+        self._recovery = Pause()
+        self._commit = Pause()
 
     def begin_tick(self) -> None:
-        """First finish what an earlier run, or a tick that failed, had begun."""
-        if not self._recovered:
+        """First finish what an earlier run, or a tick that failed, had begun.
+
+        A file that the disk keeps failing on is tried less and less often, and keeps nothing else from going on.
+        """
+        now = self._clock()
+        if not self._recovered and self._recovery.is_over(now):
             recovered = self._intake.recover()
-            if recovered:
-                log.info("%d files that an earlier run had begun to file are admitted", recovered)
-            self._recovered = True
-        self._intake.commit_pending()
+            if recovered.admitted:
+                log.info("%d files that an earlier run had begun to file are admitted", recovered.admitted)
+            self._recovered = not recovered.failed
+            self._recovery.failed(now)
+        if self._commit.is_over(now):
+            left = self._intake.commit_pending()
+            if left:
+                self._commit.failed(now)
+                log.error("the disk fails on %d files; trying again in %.0f s", left, self._commit.seconds)
+            else:
+                self._commit = Pause()
 
     def scan(self) -> None:
         """Look at everything in the inbox."""
@@ -72,9 +90,15 @@ class Watch:
         if self._missing:
             log.info("the inbox is back")
         self._missing = False
-        found = set(find_files(self._inbox))
-        for path in self._staying.keys() - found:
-            del self._staying[path]
+        unreadable: set[Path] = set()
+        found = set(find_files(self._inbox, unreadable.add))
+        for known in (self._staying, self._put_off):
+            for path in known.keys() - found:
+                del known[path]
+        if unreadable - self._unreadable:
+            # Their names may be patients': `triage doctor` tells them to whoever asks.
+            log.warning("%d folders in the inbox may not be read; `triage doctor` names them", len(unreadable))
+        self._unreadable = unreadable
         self.notice(found)
 
     def notice(self, paths: Iterable[Path]) -> None:
@@ -102,7 +126,7 @@ class Watch:
         """Files that have settled, in lots."""
         lot: list[Path] = []
         for path in self._settling.due(self._clock()):
-            if self._look(path):
+            if self._look(path) and not self._is_put_off(path):
                 lot.append(path)
             if len(lot) == LOT:
                 yield lot
@@ -115,9 +139,24 @@ class Watch:
         arrivals = [Arrival(path, str(path.relative_to(self._inbox))) for path in lot]
         seen = {path: self._settling.sight(path) for path in lot}
         known = self._intake.known(arrivals)
-        admitted = self._intake.admit([arrival for arrival in arrivals if arrival not in known])
+        failed: set[Path] = set()
+        admitted: Sequence[Admission | None]
+        try:
+            admitted = self._intake.admit([arrival for arrival in arrivals if arrival not in known])
+        except DiskFailed as error:
+            admitted = error.admissions
+            failed = {arrival.path for arrival in error.arrivals}
+            for path in failed:
+                self._put_off.setdefault(path, (seen[path], Pause()))[1].failed(self._clock())
+            pauses = [self._put_off[path][1].seconds for path in failed]
+            log.error(
+                "the disk fails on %d files (%s); trying again in %.0f s", len(failed), error.strerror, min(pauses)
+            )
         for path in lot:
+            if path in failed:  # it has settled, and is tried again
+                continue
             self._settling.forget(path)
+            self._put_off.pop(path, None)
             # What looks otherwise by now is another file, which came in the place of the one just taken.
             try:
                 stays = Sight.of(path) == seen[path]
@@ -128,6 +167,16 @@ class Watch:
             else:
                 self._staying.pop(path, None)
         return sum(1 for admission in admitted if admission and not admission.known)
+
+    def _is_put_off(self, path: Path) -> bool:
+        """Whether the disk failed on this file, as it is now, a short while ago."""
+        sight, pause = self._put_off.get(path, (None, None))
+        if pause is None:
+            return False
+        if sight != self._settling.sight(path):
+            del self._put_off[path]
+            return False
+        return not pause.is_over(self._clock())
 
 
 def run(settings: Settings, watch: Watch, sweep: Sweep, stop: StopRequest) -> None:
@@ -160,12 +209,12 @@ def run(settings: Settings, watch: Watch, sweep: Sweep, stop: StopRequest) -> No
                     return
             next_sweep = _sweep_if_due(sweep, next_sweep, settings)
         except (SQLAlchemyError, OSError) as error:
-            # The database is away, or the disk is full. Nothing was taken out of the inbox without its row:
-            # what was on its way is in `filing/`, and the rest is seen again at the next scan.
+            # The database is away, or the disk of the originals is full. Nothing was taken out of the inbox without
+            # its row: what was on its way is in `filing/`, and the rest is seen again at the next scan.
             # Without the error's own text: it may quote the name of a file, which may be a patient's.
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             log.error("could not admit all that has arrived (%s); trying again", reason)
-            stop.wait(1.0)
+            stop.wait(random.uniform(0.5, 1.5))  # watchers of several machines do not come back in step
             next_scan = 0.0
 
 

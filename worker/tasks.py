@@ -11,7 +11,7 @@ import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import bootsteps, signals
 
-from triage.broker import TASK, WORKER, connect, make_app, say_alive, say_gone
+from triage.broker import RESCORE, TASK, WORKER, connect, make_app, say_alive, say_gone
 from triage.logs import configure_logging
 from triage.settings import get_settings
 from worker.memory import keep_freed_memory
@@ -20,6 +20,7 @@ from worker.work import Work
 log = logging.getLogger(__name__)
 
 app = make_app(get_settings())
+app.conf.worker_consumer = "worker.consumer:PromptConsumer"
 
 BEAT_SECONDS = 3.0
 
@@ -32,12 +33,12 @@ def _log_our_way(**_: Any) -> None:
 @cache
 def _work() -> Work:
     """What this child works with. Made after the fork: neither connections nor interpreters survive one."""
-    from triage.classifier import load_classifier
     from triage.records import open_database
+    from worker.active import ActiveClassifier
 
     settings = get_settings()
     engine = open_database(settings.database, can_be_redone=True)
-    return Work(settings, engine, load_classifier(settings))
+    return Work(settings, engine, ActiveClassifier(settings).current)
 
 
 @signals.worker_process_init.connect
@@ -57,6 +58,14 @@ def _warm_up(**_: Any) -> None:
 def classify(ids: list[int]) -> int:
     """Classify the images of one message."""
     return _work().run(ids, SoftTimeLimitExceeded)
+
+
+# A message that loses its worker is not put back: without a lease it would lose one worker after the other. Whoever
+# asked sends its images again, one by one.
+@app.task(name=RESCORE, reject_on_worker_lost=False)
+def rescore(ids: list[int]) -> int:
+    """Let the model in use speak of images that are done."""
+    return _work().rescore(ids, SoftTimeLimitExceeded)
 
 
 class SayAlive(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types

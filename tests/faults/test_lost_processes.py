@@ -15,6 +15,7 @@ from planted_fault import PlantedFault
 from waiting import wait_until
 from xray_files import jpeg, many_jpegs
 
+from triage import supervisor
 from triage.settings import Settings
 
 MakeSettings = Callable[..., Settings]
@@ -145,3 +146,33 @@ def test_a_watcher_that_is_killed_while_it_admits_forgets_no_file(
         assert [stack.events(name).count("done") for name in names] == [1] * 3
         left = [path.name for path in (stack.settings.home_dir / "filing").rglob("*") if path.is_file()]
         assert left == [".lock"]
+
+
+def test_a_worker_that_runs_and_takes_nothing_is_replaced(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Long enough to start in on a busy machine.
+    monkeypatch.setattr(supervisor, "STARTING_SECONDS", 15.0)
+    with running(make_settings(workers=1, images_per_message=1)) as stack:
+        deaf = stack.process("worker")
+        # Stopped before it takes a message: no time limit ever begins.
+        stack.worker_children()[0].suspend()
+        names = drop_together(stack, many_jpegs(6))
+        stack.wait_for(dict.fromkeys(names, "done"), seconds=120)
+        assert stack.process("worker").pid != deaf.pid
+        assert [stack.events(name).count("done") for name in names] == [1] * 6
+    assert "worker runs, but takes no work although some waits; replacing it" in caplog.text
+
+
+def test_a_broker_that_takes_connections_and_never_answers_stops_no_file_from_being_admitted(
+    make_settings: MakeSettings,
+) -> None:
+    with running(make_settings()) as stack:
+        redis = stack.process("redis")
+        redis.suspend()
+        try:
+            names = drop_together(stack, many_jpegs(3))
+            stack.wait_for(dict.fromkeys(names, "queued"))
+        finally:
+            redis.resume()
+        stack.wait_for(dict.fromkeys(names, "done"))

@@ -31,6 +31,7 @@ COMPOSE_FILE = PROJECT_DIR / "docker-compose.yml"
 FOR_COMPOSE_ONLY = {"TRIAGE_INBOX_DIR", "TRIAGE_UID", "TRIAGE_GID"}
 NOT_FOR_CONTAINERS = {
     "port": "is the port on the host",
+    "address": "the command names the one in the container",
     "model": "a path of the host; the image brings its model",
     "runtime": "the image has no TensorFlow",
 }

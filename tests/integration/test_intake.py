@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from xray_files import dicom, dicom_bytes, jpeg, many_jpegs, png, png_bomb
 
-from triage.intake import Arrival, Intake, safe_upload_name
+from triage.filing import Filing
+from triage.intake import Arrival, DiskFailed, Intake, Recovered, safe_upload_name
 from triage.pixels import ImageRejected
 from triage.records import open_database
 from triage.settings import Settings
+from triage.store import Filed, Store
 
 # -- good files -------------------------------------------------------------------------------------------
 
@@ -460,6 +464,99 @@ def test_a_file_that_the_disk_cannot_read_does_not_take_its_neighbours_along(
     assert clinic.left_in_filing() == []
 
 
+def test_a_file_that_the_disk_fails_on_once_it_was_moved_goes_back_to_its_place(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = [clinic.put(name, jpeg(n)) for n, name in enumerate(("a.jpg", "b.jpg"))]
+    with clinic.intake() as intake:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing_on(jpeg(0), os.fsync))
+            with pytest.raises(DiskFailed) as failed:
+                intake.admit(arrivals)
+        assert failed.value.arrivals == [arrivals[0]]
+        assert failed.value.errno == errno.ENOSPC
+        assert clinic.inbox() == ["a.jpg"]
+        assert clinic.left_in_filing() == []
+        intake.admit([arrivals[0]])
+    assert sorted(record["source_name"] for record in clinic.records()) == ["a.jpg", "b.jpg"]
+
+
+def test_a_file_goes_back_to_its_place_over_no_other_file(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrival = clinic.put("a.jpg", jpeg(0))
+    fail = failing_on(jpeg(0), os.fsync)
+
+    def overtaken(descriptor: int) -> None:
+        arrival.path.write_bytes(jpeg(1))
+        fail(descriptor)
+
+    with clinic.intake() as intake:
+        monkeypatch.setattr(os, "fsync", overtaken)
+        with pytest.raises(DiskFailed):
+            intake.admit([arrival])
+        monkeypatch.undo()
+        assert arrival.path.read_bytes() == jpeg(1)
+        assert clinic.left_in_filing() == ["1~a.jpg"]
+    with clinic.intake() as intake:
+        assert intake.recover() == Recovered(admitted=1)
+
+
+def failing_on(data: bytes, real: Callable[[int], None]) -> Callable[[int], None]:
+    """An ``fsync`` that finds the disk full for a file of this size."""
+
+    def full(descriptor: int) -> None:
+        if os.fstat(descriptor).st_size == len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    return full
+
+
+def broken_original(digest: str, real: Callable[..., Path]) -> Callable[..., Path]:
+    """A store whose disk cannot take the original of this hash."""
+
+    def keep(self: Store, filed: Filed) -> Path:
+        if filed.sha256 == digest:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self, filed)
+
+    return keep
+
+
+def test_an_original_that_the_disk_does_not_take_keeps_no_other_file_waiting(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = [clinic.put(name, jpeg(n)) for n, name in enumerate(("a.jpg", "b.jpg", "c.jpg"))]
+    digest = hashlib.sha256(jpeg(0)).hexdigest()
+    with clinic.intake() as intake:
+        monkeypatch.setattr(Store, "keep_original", broken_original(digest, Store.keep_original))
+        with pytest.raises(OSError, match="Input/output"):
+            intake.admit(arrivals)
+        assert intake.commit_pending() == 1
+        assert sorted(record["source_name"] for record in clinic.records()) == ["b.jpg", "c.jpg"]
+        assert intake.commit_pending() == 1
+        monkeypatch.undo()
+        assert intake.commit_pending() == 0
+    assert sorted(record["source_name"] for record in clinic.records()) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert clinic.left_in_filing() == []
+
+
+def test_a_file_of_a_killed_process_that_the_disk_fails_on_keeps_no_other_file_waiting(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = Filing(clinic.settings.home_dir, "folder")
+    for number, name in enumerate(("a.jpg", "b.jpg", "c.jpg")):
+        dying.move(clinic.put(name, jpeg(number)).path, name)
+    dying.close()
+    digest = hashlib.sha256(jpeg(1)).hexdigest()
+    with clinic.intake() as intake:
+        monkeypatch.setattr(Store, "keep_original", broken_original(digest, Store.keep_original))
+        assert intake.recover() == Recovered(admitted=2, failed=1)
+        monkeypatch.undo()
+        assert intake.recover() == Recovered(admitted=1)
+    assert sorted(record["source_name"] for record in clinic.records()) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert clinic.left_in_filing() == []
+
+
 def on_another_disk(self: Path, target: Path) -> Path:
     raise OSError(errno.EXDEV, "Invalid cross-device link")
 
@@ -520,7 +617,7 @@ def test_what_a_killed_process_had_filed_is_admitted_under_its_own_name_and_sour
     dying.close()
 
     with clinic.intake() as intake:
-        assert intake.recover() == 3
+        assert intake.recover() == Recovered(admitted=3)
     records = clinic.records()
     assert sorted(record["source_name"] for record in records) == sorted(names)
     assert {(record["status"], record["source"]) for record in records} == {("queued", "upload")}
@@ -533,7 +630,7 @@ def test_a_crash_after_the_commit_makes_no_second_image(clinic: Clinic, monkeypa
     dying.admit([clinic.put("wrist.jpg", jpeg(1))])
     dying.close()
     with clinic.intake() as intake:
-        assert intake.recover() == 1
+        assert intake.recover() == Recovered(admitted=1)
     (record,) = clinic.records()
     assert (record["source_names"], record["status"]) == (["wrist.jpg"], "queued")
     assert clinic.left_in_filing() == []

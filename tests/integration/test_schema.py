@@ -14,7 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from triage import queries
-from triage.records import Image, Record, SourceName, Study, open_database, sessions
+from triage.records import Image, Prediction, Record, Review, SourceName, Study, open_database, sessions
 from triage.schema import alembic_config, is_current, migrate
 
 
@@ -34,6 +34,27 @@ def test_the_migrations_can_be_taken_back_and_made_again(engine: Engine) -> None
     migrate(engine)
     assert is_current(engine)
     assert set(Record.metadata.tables) <= set(inspect(engine).get_table_names())
+
+
+def test_predictions_and_their_reviews_survive_the_way_back_and_forth(engine: Engine) -> None:
+    with sessions(engine).begin() as session:
+        queries.keep_model_version(session, "v1", "d" * 64, ["one"], NOON)
+        session.add(image := an_image())
+        session.flush()
+        image.predictions.append(said := prediction())
+        said.heat_map = [[0, 100]]
+        session.flush()
+        session.add(Review(image_id=image.id, prediction_id=said.id, verdict="agree", reviewer="AB", created_at=NOON))
+    config = alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    assert "heat_map" not in {column["name"] for column in inspect(engine).get_columns("predictions")}
+    migrate(engine)
+    with sessions(engine)() as session:
+        (kept,) = session.query(Prediction)
+        assert (kept.label, kept.heat_map, kept.unfamiliarity, kept.turn) == ("Spiral fracture", None, None, 0)
+        assert session.query(Review).one().prediction_id == kept.id
 
 
 def test_a_database_is_current_only_with_the_newest_schema(database_url: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from clinic import Clinic
 from sqlalchemy import Engine
 from xray_files import jpeg, many_jpegs
 
+from triage.condition import examine
+from triage.filing import Filing
 from triage.intake import Admission, Arrival, Intake
 from triage.settings import Settings
+from triage.store import Filed
 from watcher import watch as module
 from watcher.watch import Watch, by_polling
 
@@ -234,6 +239,80 @@ def test_a_folder_that_may_not_be_entered_stops_nothing(room: Room, monkeypatch:
     monkeypatch.setattr(os, "stat", guarded(stat))
     room.tick()
     assert room.tick(2.0) == ["open/b.jpg"]
+
+
+def failing(name: str, tries: list[float], room: Room) -> Callable[..., Filed]:
+    """A disk that always fails on one file; when it was tried is noted."""
+    real = Filing.hash
+
+    def hash_or_fail(place: Path) -> Filed:
+        if place.name.endswith(name):
+            tries.append(room.now)
+            raise OSError(errno.EIO, "Input/output error")
+        return real(place)
+
+    return hash_or_fail
+
+
+def test_a_file_that_the_disk_keeps_failing_on_is_tried_less_and_less_often(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[float] = []
+    monkeypatch.setattr(Filing, "hash", staticmethod(failing("bad.jpg", tries, room)))
+    room.clinic.put("bad.jpg", jpeg(1))
+    room.clinic.put("good.jpg", jpeg(2))
+    room.tick()
+    assert room.tick(2.0) == ["good.jpg"]
+    for _ in range(300):
+        room.tick(1.0)
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert "bad.jpg" not in caplog.text
+    assert "the disk fails on 1 files (Input/output error); trying again in 60 s" in caplog.text
+    assert room.clinic.inbox() == ["bad.jpg"]
+
+    monkeypatch.undo()
+    assert room.tick(60.0) == ["bad.jpg", "good.jpg"]
+
+
+def test_a_file_that_is_written_anew_is_not_put_off(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[float] = []
+    monkeypatch.setattr(Filing, "hash", staticmethod(failing("scan.jpg", tries, room)))
+    room.clinic.put("scan.jpg", jpeg(1))
+    room.tick()
+    for _ in range(20):
+        room.tick(1.0)
+    assert len(tries) == 5
+    monkeypatch.undo()
+    room.clinic.put("scan.jpg", jpeg(2) + b"longer")
+    room.tick()
+    assert room.tick(2.0) == ["scan.jpg"]
+
+
+def test_folders_that_may_not_be_read_are_reported_once_and_without_their_names(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.clinic.put("Mustermann^Erika/a.jpg", jpeg(1))
+    room.clinic.put("open/b.jpg", jpeg(2))
+    scandir = os.scandir
+
+    def guarded(path: Path) -> Any:
+        if Path(path).name == "Mustermann^Erika":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", guarded)
+        room.tick()
+        assert room.tick(2.0) == ["open/b.jpg"]
+        room.tick(2.0)
+        (inbox,) = [finding for finding in examine(room.clinic.settings) if finding.name == "inbox"]
+    assert caplog.text.count("1 folders in the inbox may not be read; `triage doctor` names them") == 1
+    assert "Mustermann" not in caplog.text
+    assert inbox.wrong
+    assert inbox.text.endswith(f"user {os.getuid()} may not read them: Mustermann^Erika")
+    room.tick()
+    assert room.tick(2.0) == ["Mustermann^Erika/a.jpg", "open/b.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,227 @@
+"""Making a model version the active one, and going back.
+
+The order of things: everything that can be refused is refused first; then the audit event is committed; then the name
+in ``$TRIAGE_HOME/models/ACTIVE`` is exchanged, in one rename. A crash in between leaves an event of a switch that did
+not come to be: nothing runs that the trail does not tell of, and promoting again mends it. (The other way round, a
+version could run of which nobody knows who let it.)
+
+What was active before is told by the audit trail, not by a file of its own: the trail is transactional, is backed up
+with the predictions that it explains, and cannot fall behind. The event that counts is the newest promotion to the
+version that ``ACTIVE`` names, so that an event without its switch misleads nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import Engine
+
+from triage import queries
+from triage.bundle import ACTIVE_FILE, Bundle, BundleError, bundle_folders, find_bundle, find_version, open_bundle
+from triage.classifier import load_classifier
+from triage.comparison import Comparison, NotComparable, compare
+from triage.intake import utc_now
+from triage.records import reading_sessions, sessions
+from triage.settings import Settings
+from triage.store import write_durably
+from triage.synthetic import draw_radiograph
+
+ACTOR: Final = "command line"
+
+
+class PromotionRefused(Exception):
+    """The active version stays; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A change of the active version.
+
+    Attributes:
+        before: the version that was active; None if none could be found.
+        after: the version that is.
+        comparison: how they do on the same images; None where they were not compared.
+    """
+
+    before: str | None
+    after: str
+    comparison: Comparison | None = None
+
+
+def promote(
+    settings: Settings, engine: Engine, version: str, force: str | None = None, clock: Callable[[], datetime] = utc_now
+) -> Switch | None:
+    """Make a version the active one; None if it is already.
+
+    Args:
+        settings: where bundles lie.
+        engine: for the audit trail.
+        version: name of a bundle.
+        force: why a version that is worse, or cannot be compared, is promoted all the same.
+        clock: gives the time now, in UTC.
+
+    Raises:
+        NoSuchVersion: there is no bundle of that name.
+        PromotionRefused: it is worse, damaged, or cannot run; or a model is pinned.
+    """
+    with _only_one(settings):
+        path = find_version(settings, version)
+        before = _active(settings)
+        if before is not None and before.name == version:
+            return None
+        candidate = _check(settings, engine, version)
+        comparison = None
+        try:
+            if before is None:
+                raise NotComparable("there is no usable active model to compare with")
+            comparison = compare(candidate, _open_active(before.name, settings))
+            problem = f"{version} is worse than {before.name} {comparison}" if comparison.is_worse else None
+        except (NotComparable, BundleError) as error:
+            problem = f"there is nothing to compare on: {str(error).rstrip('.')}"
+        if problem is not None and force is None:
+            raise PromotionRefused(
+                f"{problem}. `triage model promote {version} --force REASON` promotes it all the same; "
+                "the reason is kept in the audit trail."
+            )
+        detail = {
+            "digest": candidate.digests[candidate.keras_path.name],
+            "comparison": None if comparison is None else comparison.as_json(),
+            "objection": problem,
+            "reason": force,
+        }
+        switch = Switch(None if before is None else before.name, path.name, comparison)
+        with sessions(engine).begin() as session:
+            queries.record_event(session, "model_promoted", None, actor=ACTOR, at=clock(), detail=_who(switch) | detail)
+        _write_active(settings, version)
+        return switch
+
+
+def roll_back(
+    settings: Settings, engine: Engine, reason: str | None = None, clock: Callable[[], datetime] = utc_now
+) -> Switch:
+    """Make the version active again that was so before the active one was promoted.
+
+    Raises:
+        PromotionRefused: there is none, it cannot be used any more, or a model is pinned.
+    """
+    with _only_one(settings):
+        before = _active_name(settings)
+        with reading_sessions(engine)() as session:
+            earlier = queries.version_before(session, before)
+        if earlier is None:
+            raise PromotionRefused(
+                f"no version was active before {before}, as far as the audit trail tells. "
+                "`triage model promote VERSION` makes any version active."
+            )
+        try:
+            _check(settings, engine, earlier)
+        except BundleError as error:
+            raise PromotionRefused(f"{earlier}, which was active before, cannot be used: {error}") from error
+        switch = Switch(before, earlier)
+        with sessions(engine).begin() as session:
+            detail = _who(switch) | {"reason": reason}
+            queries.record_event(session, "model_rolled_back", None, actor=ACTOR, at=clock(), detail=detail)
+        _write_active(settings, earlier)
+        return switch
+
+
+@contextlib.contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """One switch at a time: what an event says was active before must be true."""
+    if settings.model is not None:
+        raise PromotionRefused(
+            f"TRIAGE_MODEL pins {settings.model}, and workers use that whatever is active. Unset it first."
+        )
+    settings.models_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.models_dir / ".switching.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _active(settings: Settings) -> Path | None:
+    """The folder of the active version; None if there is none that could be found."""
+    try:
+        return find_bundle(settings)
+    except BundleError:
+        return None
+
+
+def _active_name(settings: Settings) -> str:
+    found = _active(settings)
+    if found is not None:
+        return str(found.name)
+    # Its bundle is gone, which is a good reason to go back: the name is all that is needed.
+    own = settings.models_dir / ACTIVE_FILE
+    try:
+        return own.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PromotionRefused(
+            f"{own} cannot be read, so nobody knows what was active before. "
+            "`triage model promote VERSION` makes any version active."
+        ) from error
+
+
+def _open_active(version: str, settings: Settings) -> Bundle:
+    try:
+        return open_bundle(find_version(settings, version))
+    except BundleError as error:
+        raise NotComparable(f"the active model cannot be used ({error})") from error
+
+
+def _check(settings: Settings, engine: Engine, version: str) -> Bundle:
+    """Whatever is forced, a bundle that is damaged, ambiguous or cannot run never becomes active."""
+    path = find_version(settings, version)
+    folders = bundle_folders(settings)
+    if all((folder / version).is_dir() for folder in folders) and not folders[0].samefile(folders[1]):
+        raise PromotionRefused(
+            f"{version} is both in {folders[0]} and in {folders[1]}, and nobody could tell which one a prediction "
+            "came from. Remove your own copy."
+        )
+    try:
+        bundle = open_bundle(path)
+    except BundleError as error:
+        raise PromotionRefused(f"{version} is damaged: {error}") from error
+    if bundle.version != version:
+        raise PromotionRefused(f"the bundle in {path} calls itself {bundle.version}; folder and version must agree.")
+    with reading_sessions(engine)() as session:
+        known = queries.model_digest(session, version)
+    if known is not None and known != bundle.digests[bundle.keras_path.name]:
+        raise PromotionRefused(
+            f"another model has classified images here under the name {version}. Give this one a name of its own."
+        )
+    _try_out(settings, bundle)
+    return bundle
+
+
+def _try_out(settings: Settings, bundle: Bundle) -> None:
+    """Classify one synthetic radiograph, with the runtime that the workers use."""
+    side = bundle.input_side
+    try:
+        classifier = load_classifier(settings, bundle.path)
+        picture = draw_radiograph(np.random.default_rng(0), side, side)
+        probabilities = classifier.infer(picture[np.newaxis]).probabilities[0]
+    except (BundleError, RuntimeError, ValueError) as error:
+        raise PromotionRefused(f"{bundle.version} does not run: {error}") from error
+    if not (np.isfinite(probabilities).all() and abs(float(probabilities.sum()) - 1.0) < 1e-3):
+        raise PromotionRefused(f"{bundle.version} does not give probabilities that sum to 1.")
+
+
+def _who(switch: Switch) -> dict[str, Any]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        user = str(os.getuid())
+    return {"from": switch.before, "to": switch.after, "user": user}
+
+
+def _write_active(settings: Settings, version: str) -> None:
+    write_durably(settings.models_dir / ACTIVE_FILE, f"{version}\n".encode())
