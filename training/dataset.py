@@ -1,46 +1,50 @@
-"""A labelled folder as arrays: read as serving reads it, with a hold-out set aside by group."""
+"""A labelled folder as arrays: read as serving reads it, copies found, what is in doubt left out."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from training import DatasetError
-from training.duplicates import group_duplicates, read_groups
-from training.progress import report_progress
-from triage.pixels import ImageRejected, Limits, read_for_network
+from training.duplicates import read_contradicted, read_groups
+from training.inspection import Inspection, inspect
+from training.labels import LabelMapping, map_labels, spell
+from training.reading import Skipped, Source, read_images
+from training.reviews import Reviews
+from training.splits import kept_for_evaluation, make_folds, split_holdout
+from triage.pixels import Limits
+
+__all__ = ["Dataset", "Skipped", "make_folds", "read_dataset", "spell", "split_holdout"]
+
+log = logging.getLogger("training")
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file that takes no part, and why. ``name`` is relative to the data folder."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Dataset:
-    """Everything read from a labelled folder; n images.
+    """Everything that can be trained on or measured with; n images.
 
     Attributes:
-        labels: spelled for display, alphabetical.
-        names: n file names relative to the data folder.
+        labels: alphabetical.
+        names: n file names relative to the data folder; ``review:<image id>`` for those from the clinic.
         pixels: (n, side, side) uint8 grey.
         targets: (n,) index into labels.
-        groups: (n,) images with the same number are (near) duplicates of one another.
+        groups: (n,) images with the same number are (near) duplicates of one another, or known to belong together.
         held_back: (n,) true for files from a ``Test`` folder, which never train.
         digests: n SHA-256 (hex).
         skipped: what was left out.
+        origins: n times ``folder`` or ``review:<image id>``.
+        mapping: which folder stands for which label.
+        inspection: what was found before anything was left out.
     """
 
     labels: tuple[str, ...]
@@ -51,88 +55,116 @@ class Dataset:
     held_back: Bools
     digests: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    origins: tuple[str, ...] = ()
+    mapping: LabelMapping | None = None
+    inspection: Inspection | None = field(default=None, repr=False)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the sorted file digests, one a line: same files, same fingerprint."""
         return hashlib.sha256("\n".join(sorted(self.digests)).encode()).hexdigest()
 
     def conflicts(self) -> int:
-        """How many groups carry more than one label."""
+        """How many groups carry more than one label: only those that are known to belong together may."""
         labels = defaultdict(set)
         for group, target in zip(self.groups, self.targets, strict=True):
             labels[int(group)].add(int(target))
         return sum(len(found) > 1 for found in labels.values())
 
+    def evaluates_only(self) -> Bools:
+        """(n,) images of ``Test`` folders, and all that share a group with one: they are in no fold."""
+        return kept_for_evaluation(self.groups, self.held_back)
 
-def spell(folder: str) -> str:
-    """The label of a folder name: one space between words, the first letter large, all others small.
-
-    The public data set writes ``Hairline Fracture`` beside ``Greenstick fracture``; here it is the latter,
-    always.
-    """
-    return " ".join(folder.replace("_", " ").split()).capitalize()
+    def folds(self, folds: int, repeat_seed: int) -> Ints:
+        """(n,) the fold of each image, -1 for those that only evaluate; see `make_folds`."""
+        return make_folds(self.targets, self.groups, folds, repeat_seed, self.held_back, self.labels)
 
 
 def read_dataset(
-    folder: Path, limits: Limits, side: int, groups_file: Path | None = None, per_label: int | None = None
+    folder: Path,
+    limits: Limits,
+    side: int,
+    groups_file: Path | None = None,
+    per_label: int | None = None,
+    *,
+    own_labels: bool = False,
+    reviews: Reviews | None = None,
 ) -> Dataset:
-    """Reads ``<class>/Train|Test/*`` and ``<class>/*``.
+    """Reads ``<class>/Train|Test/*`` and ``<class>/*``, and what clinicians have labelled.
 
     Args:
         folder: one folder per class.
         limits: what is refused unread, as in serving.
         side: pixels of the network's square input.
         groups_file: CSV with the columns ``sha256`` and ``group`` (or ``near_dup_group``): images known to
-            belong together (one patient, one source), on top of the duplicates that are found here.
+            belong together (one patient, one source), on top of the duplicates that are found here. Where it has a
+            column ``label_conflict``, images with another value than 0 there are left out.
         per_label: take at most this many images of each class.
+        own_labels: folder names are labels as they are; else each must be a known fracture type.
+        reviews: images from the clinic, see `training.reviews.read_reviews`.
 
     Raises:
-        DatasetError: fewer than two classes, or a class too small to be split.
+        DatasetError: a folder's name is no label, fewer than two classes, or a class too small to be split.
     """
     files = _list_files(folder, per_label)
-    labels = tuple(sorted({spell(label) for label, _, _ in files}))
-    if len(labels) < 2:
+    if len({label for label, _, _ in files}) < 2:
         raise DatasetError(f"{folder} must hold one folder per fracture type, at least two, with images in them.")
-    names, pixels, targets, held_back, digests = [], [], [], [], []
-    skipped: list[Skipped] = []
-    for label, test, file in report_progress(files, "Reading"):
-        name = file.relative_to(folder).as_posix()
-        try:
-            data = file.read_bytes()
-            pixels.append(read_for_network(data, limits, side)[1])
-        except ImageRejected as rejection:
-            skipped.append(Skipped(name, rejection.code))
-            continue
-        except OSError as error:
-            skipped.append(Skipped(name, error.strerror or "unreadable"))
-            continue
-        names.append(name)
-        targets.append(labels.index(spell(label)))
-        held_back.append(test)
-        digests.append(hashlib.sha256(data).hexdigest())
-    contradictory = _contradictory(digests, targets)
-    keep = [index for index, digest in enumerate(digests) if digest not in contradictory]
-    skipped += [
-        Skipped(names[index], "the same file under two labels")
-        for index, digest in enumerate(digests)
-        if digest in contradictory
+    mapping = map_labels((label for label, _, _ in files), own_labels)
+    labels = mapping.labels
+    if len(labels) < 2:
+        raise DatasetError(f"All folders in {folder} stand for one label, {labels[0]}; at least two are needed.")
+    sources = [
+        Source(file, file.relative_to(folder).as_posix(), mapping.by_folder[label], test=test)
+        for label, test, file in files
     ]
-    counts = Counter(targets[index] for index in keep)
+    more, unusable = _take_reviews(reviews, labels)
+    images, unreadable = read_images(sources + more, limits, side)
+    inspection = inspect(
+        images,
+        [*unreadable, *unusable],
+        read_groups(groups_file) if groups_file else {},
+        read_contradicted(groups_file) if groups_file else (),
+    )
+    if inspection.conflicts:
+        log.warning(
+            "%d pictures carry more than one label; their %d files are left out",
+            len(inspection.conflicts),
+            sum(map(len, inspection.conflicts)),
+        )
+    keep = [index for index in range(len(images)) if index not in inspection.left_out]
+    kept = [images[index] for index in keep]
+    targets = np.array([labels.index(image.source.label) for image in kept], np.int64)
+    counts = Counter(targets.tolist())
     for target, label in enumerate(labels):
         if counts[target] < 2:
             raise DatasetError(f"{label} has {counts[target]} readable image(s); at least 2 are needed.")
-    kept_pixels = np.stack([pixels[index] for index in keep])
-    kept_digests = tuple(digests[index] for index in keep)
     return Dataset(
         labels=labels,
-        names=tuple(names[index] for index in keep),
-        pixels=kept_pixels,
-        targets=np.array([targets[index] for index in keep], np.int64),
-        groups=group_duplicates(kept_pixels, kept_digests, read_groups(groups_file) if groups_file else {}),
-        held_back=np.array([held_back[index] for index in keep], np.bool_),
-        digests=kept_digests,
-        skipped=tuple(skipped),
+        names=tuple(image.source.name for image in kept),
+        pixels=np.stack([image.pixels for image in kept]),
+        targets=targets,
+        groups=np.unique(inspection.groups[keep], return_inverse=True)[1].astype(np.int64),
+        held_back=np.array([image.source.test for image in kept], np.bool_),
+        digests=tuple(image.digest for image in kept),
+        skipped=inspection.skipped(),
+        origins=tuple(image.source.origin for image in kept),
+        mapping=mapping,
+        inspection=inspection,
     )
+
+
+def _take_reviews(reviews: Reviews | None, labels: Sequence[str]) -> tuple[list[Source], list[Skipped]]:
+    """What the clinic has labelled, as files; and what cannot be used."""
+    if reviews is None:
+        return [], []
+    known = {label.casefold(): label for label in labels}
+    taken, unusable = [], list(reviews.skipped)
+    for image in reviews.images:
+        label = known.get(image.label.casefold())
+        if label is None:
+            unusable.append(Skipped(image.origin, f'no folder stands for its label, "{image.label}"'))
+        else:
+            taken.append(Source(image.path, image.origin, label, image.origin, sha256=image.sha256))
+    return taken, unusable
 
 
 def _list_files(folder: Path, per_label: int | None) -> list[tuple[str, bool, Path]]:
@@ -148,50 +180,3 @@ def _list_files(folder: Path, per_label: int | None) -> list[tuple[str, bool, Pa
         ]
         found += inside[:per_label]
     return found
-
-
-def _contradictory(digests: Sequence[str], targets: Sequence[int]) -> set[str]:
-    """Digests that appear under more than one label: nobody knows which one is right."""
-    seen: dict[str, set[int]] = defaultdict(set)
-    for digest, target in zip(digests, targets, strict=True):
-        seen[digest].add(target)
-    return {digest for digest, labels in seen.items() if len(labels) > 1}
-
-
-def split_holdout(targets: Ints, groups: Ints, held_back: Bools, share: float, seed: int) -> Bools:
-    """Sets whole groups aside, about the same share of each label.
-
-    A group with an image from a ``Test`` folder is always set aside, whole; more are drawn until each label
-    has its share. A group counts for its most frequent label, and every label keeps one group to train on.
-
-    Args:
-        targets: (n,) labels.
-        groups: (n,) from `group_duplicates`.
-        held_back: (n,) must not train.
-        share: of the images of each label, 0..1.
-        seed: of the draw.
-
-    Returns:
-        (n,) bool: in the hold-out.
-
-    Raises:
-        DatasetError: a label would be on one side only.
-    """
-    chosen = np.isin(groups, groups[held_back])
-    members = {int(group): np.flatnonzero(groups == group) for group in np.unique(groups)}
-    home = {group: int(np.bincount(targets[rows]).argmax()) for group, rows in members.items()}
-    generator = np.random.default_rng(seed)
-    for target in np.unique(targets):
-        candidates = [group for group, rows in members.items() if home[group] == target and not chosen[rows[0]]]
-        wanted = max(1, round(share * int((targets == target).sum())))
-        for group in generator.permutation(candidates)[:-1] if candidates else ():
-            if int((chosen & (targets == target)).sum()) >= wanted:
-                break
-            chosen[members[int(group)]] = True
-        sides = set(chosen[targets == target].tolist())
-        if len(sides) < 2:
-            raise DatasetError(
-                f"Class {int(target) + 1} (in alphabetical order) cannot be split: its images are all "
-                "duplicates of one another, or all lie in its Test folder. Add different images."
-            )
-    return chosen

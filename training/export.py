@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from training import TrainingError
-from triage.bundle import ACTIVE_FILE, BUNDLE_FILE, KERAS_FILE, LITERT_FILE, open_bundle
+from training import TrainingError, card, report
+from triage.bundle import ACTIVE_FILE, BUNDLE_FILE, FEATURES_FILE, KERAS_FILE, LITERT_FILE, open_bundle
 from triage.classifier import Classifier
+from triage.familiarity import Familiarity
 
+PRECISIONS: Final = ("float32", "float16", "int8")
 TWIN_TOLERANCE: Final = 1e-4
 """Largest difference of any probability between the Keras model and its twin."""
 
@@ -36,12 +38,16 @@ def next_version(created: datetime, folders: list[Path], prefix: str) -> str:
     return next(name for number in range(1, 1000) if (name := f"{stem}-{number:02}") not in taken)
 
 
-def to_litert(model: Any, side: int) -> bytes:
-    """The LiteRT float32 twin of a model, for one picture at a time, outputs by name.
+def to_litert(
+    model: Any, side: int, precision: str = "float32", representative: npt.NDArray[np.uint8] | None = None
+) -> bytes:
+    """The LiteRT twin of a model, for one picture at a time, outputs by name.
 
     Args:
         model: (n, side, side, 1) float32 -> dict of named outputs.
         side: pixels.
+        precision: one of `PRECISIONS`. Inputs and outputs are float32 in each.
+        representative: (m, side, side) pictures whose activations set the ranges of int8.
     """
 
     # An export archive, not a plain SavedModel: from that the converter keeps variables, which LiteRT never
@@ -55,7 +61,15 @@ def to_litert(model: Any, side: int) -> bytes:
     )
     with tempfile.TemporaryDirectory() as scratch:
         archive.write_out(scratch, verbose=False)
-        return bytes(tf.lite.TFLiteConverter.from_saved_model(scratch).convert())
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if precision == "int8" and representative is not None:
+            pictures = representative[:, np.newaxis, :, :, np.newaxis].astype(np.float32)
+            converter.representative_dataset = lambda: ([picture] for picture in pictures)
+        return bytes(converter.convert())
 
 
 def write_bundle(
@@ -64,6 +78,7 @@ def write_bundle(
     details: dict[str, Any],
     pictures: npt.NDArray[np.uint8],
     add_report: Callable[[Path, dict[str, Any]], None],
+    add_files: Callable[[Path], None] | None = None,
 ) -> tuple[Path, float]:
     """Writes ``<folder>/<version>/``, after checking the twin against the model as saved.
 
@@ -76,6 +91,7 @@ def write_bundle(
         details: ``bundle.json`` but for the files and the twin's difference.
         pictures: (n, side, side) uint8, real inputs to compare the twin on.
         add_report: writes card and plots into the folder it is given.
+        add_files: writes further files that the program reads, and whose digests count.
 
     Returns:
         the bundle's path and the largest difference of a probability.
@@ -92,7 +108,9 @@ def write_bundle(
         scratch.chmod(0o755)
         model.save(scratch / KERAS_FILE)
         (scratch / LITERT_FILE).write_bytes(to_litert(model, details["input"]["side"]))
-        details = details | {"files": {name: _describe(scratch / name) for name in (KERAS_FILE, LITERT_FILE)}}
+        if add_files:
+            add_files(scratch)
+        details = details | {"files": {file.name: _describe(file) for file in sorted(scratch.iterdir())}}
         _write_details(scratch, details)
         difference = twin_difference(scratch, pictures)
         details = details | {
@@ -131,6 +149,22 @@ def twin_difference(folder: Path, pictures: npt.NDArray[np.uint8]) -> float:
             f"{TWIN_TOLERANCE}. No bundle was written."
         )
     return difference
+
+
+def write_familiarity(folder: Path, familiarity: Familiarity) -> None:
+    """Writes ``features.npz``, in float32."""
+    arrays: dict[str, Any] = {"mean": familiarity.mean, "whiten": familiarity.whiten}
+    if familiarity.radiograph_weights is not None:
+        arrays["radiograph_weights"] = familiarity.radiograph_weights
+        arrays["radiograph_bias"] = np.array(familiarity.radiograph_bias)
+    small: dict[str, Any] = {name: array.astype(np.float32) for name, array in arrays.items()}
+    np.savez_compressed(folder / FEATURES_FILE, **small)
+
+
+def add_report(folder: Path, details: dict[str, Any]) -> None:
+    """Writes ``report.html``, ``card.md`` and their plots."""
+    report.write_report(folder, details)
+    card.write_card(folder, details)
 
 
 def install_bundle(bundle: Path, models: Path) -> Path:

@@ -1,83 +1,31 @@
-"""The command ``python -m training.run``: reads a labelled folder, trains, writes a bundle."""
+"""The command ``python -m training.run``: reads a labelled folder, trains, measures, writes a bundle."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
+import resource
+import shutil
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import triage.settings
 from training import TrainingError
-from training.dataset import read_dataset, split_holdout
-from training.stages import HOLDOUT_SHARE, SMOKE, Recipe, run_stages
+from training.options import parse
+from training.preparation import Run
 from triage.bundle import BundleError
-from triage.pixels import Limits
-from triage.settings import SettingsError, get_settings
+from triage.settings import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from training.recipe import Recipe
 
 log = logging.getLogger("training")
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line; wrong usage exits with 2."""
-    parser = argparse.ArgumentParser(
-        "python -m training.run",
-        description="Trains a fracture type classifier on a labelled folder and writes a model bundle.",
-    )
-    add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="<class>/Train|Test/ or <class>/ with images")
-    add("--output", type=Path, metavar="DIR", help="where the bundle goes (default: runs/<UTC time>)")
-    add(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="ImageNet weights (default: $TRAINING_WEIGHTS, else fetched)",
-    )
-    add(
-        "--groups",
-        type=Path,
-        metavar="CSV",
-        help="columns sha256, group: images to keep on one side of the split",
-    )
-    add("--data-note", default="", metavar="TEXT", help="source and licence of the images, for the card")
-    add("--smoke", action="store_true", help="a minute's run on a few images with random weights; not for use")
-    add("--install", action="store_true", help="copy the bundle to models/ and make it the active one")
-    add("--epochs-frozen", type=_positive, metavar="N", help=f"default {Recipe.epochs_frozen}")
-    add("--epochs-fine", type=_positive, metavar="N", help=f"default {Recipe.epochs_fine}")
-    add(
-        "--passes",
-        type=_positive,
-        metavar="N",
-        help=f"augmented versions of each image (default {Recipe.passes})",
-    )
-    add("--seed", type=int, default=20, metavar="N", help="of the split, the augmentation and the training")
-    options = parser.parse_args(arguments)
-    if not options.data.is_dir():
-        parser.error(f"--data: {options.data} is not a folder")
-    for name in ("weights", "groups"):
-        if (file := getattr(options, name)) and not file.is_file():
-            parser.error(f"--{name}: {file} is not a file")
-    if options.smoke and options.install:
-        parser.error("--smoke makes no model for use, so it cannot be installed")
-    return options
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
-def make_recipe(options: argparse.Namespace) -> Recipe:
-    """The recipe with what the command line changes."""
-    base = vars(SMOKE if options.smoke else Recipe())
-    given = {name: getattr(options, name) for name in ("epochs_frozen", "epochs_fine", "passes")}
-    return Recipe(**(base | {name: value for name, value in given.items() if value}))
 
 
 def train_bundle(options: argparse.Namespace) -> Path:
@@ -90,67 +38,116 @@ def train_bundle(options: argparse.Namespace) -> Path:
         TrainingError: with a message for a person.
         ImportError: the train extra is not installed.
     """
-    started, recipe = time.monotonic(), make_recipe(options)
-    created = datetime.now(UTC)
-    output = options.output or Path("runs") / f"{created:%Y%m%dT%H%M%SZ}"
-    limits = Limits.of(get_settings())
-    data = read_dataset(options.data, limits, recipe.side, options.groups, recipe.per_label)
-    holdout = split_holdout(data.targets, data.groups, data.held_back, HOLDOUT_SHARE, options.seed)
-    for skipped in data.skipped:
-        log.warning("left out: %s (%s)", skipped.name, skipped.reason)
-    log.info(
-        "%d images of %d labels in %d groups: %d train, %d are the hold-out",
-        len(data.targets), len(data.labels), len(set(data.groups)), (~holdout).sum(), holdout.sum(),
-    )  # fmt: skip
-
-    # Imported this late so that a wrong option or folder is answered at once.
+    started = time.monotonic()
     import keras
     import tensorflow as tf
 
-    from training import calibration, evaluation, export, network, plots, report
-
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    environment = os.environ.get("TRAINING_WEIGHTS")
-    weights = None if options.smoke else options.weights or (Path(environment) if environment else "imagenet")
-    backbone = network.build_backbone(recipe.side, recipe.alpha, weights, recipe.trainable_layers)
-    stages, head = run_stages(backbone, data, holdout, recipe, options.seed)
+    run = Run(options)
 
-    targets, groups = data.targets[holdout], data.groups[holdout]
-    untempered = network.before_softmax(network.assemble(backbone, head, 1.0))
-    logits = network.logits_of(untempered, data.pixels[holdout][..., None])
-    fitted = calibration.calibrate(logits, targets)
-    probabilities = evaluation.softmax(logits, fitted.temperature)
-    sets = calibration.prediction_sets(probabilities, fitted.quantile)
-    metrics = {
-        "holdout": evaluation.measure(probabilities, targets, groups, options.seed),
-        "cross_fit": calibration.cross_fit(logits, targets, groups, options.seed),
-        "per_label": evaluation.per_label(probabilities, targets, data.labels),
-        "confusion": evaluation.confusion(probabilities, targets).tolist(),
-        "review": calibration.review_shares(probabilities, fitted),
-        "mean_set_size": round(float(sets.sum(axis=1).mean()), 2),
+    # Imported this late so that a wrong option or folder is answered at once.
+    from training import crossvalidation, export, network, recipe, stages
+    from training.activations import shrink
+    from training.assessment import evaluate
+    from training.bundling import describe, write_images
+    from training.calibration import calibrate
+    from training.fitting import Bench
+    from training.plots import write_sample_grid
+    from training.unfamiliar import flag, flag_across, set_thresholds
+
+    data, others = run.data, {each.name: each.fit for each in run.others}
+    write_sample_grid(run.output, data)
+    scratch = run.output / "cache"
+    benches: dict[str, Bench] = {}
+
+    def bench(of: Recipe) -> Bench:
+        if of.name not in benches:
+            benches[of.name] = Bench(
+                of, run.origin, data.pixels, data.targets, len(data.labels), options.seed, scratch, others
+            )
+        return benches[of.name]
+
+    def hold_out(of: Recipe, folds: list[Any]) -> crossvalidation.FoldResults:
+        parts = [of.digest(), run.origin.digest(), data.fingerprint(), *(each.digest() for each in run.others)]
+        digest = " ".join(parts)
+        folder = run.output / "folds" / of.name.replace(" ", "-").replace(",", "")
+        return crossvalidation.cross_validate(
+            lambda: bench(of), digest, folds, data.targets, data.groups, len(data.labels), options.seed, folder
+        )
+
+    table = stages.Stages(options.seed, timed=not options.resume)
+    for step in recipe.REPORT_STAGES:
+        step = recipe.smaller(step) if options.smoke else step
+        results = hold_out(step, run.folds[:1])
+        if not table.rows:
+            table.add_baselines(results, bench(step), run.folds[0], data.targets)
+        table.add_recipe(step, results, stages.describe_stage(step))
+        benches.pop(step.name, None)
+    results = hold_out(run.recipe, run.folds)
+    table.add_recipe(run.recipe, results, stages.describe_stage(run.recipe))
+
+    held = results.held_out
+    fitted = calibrate(held)
+    flags = flag_across(results.distances, results.other_scores, held.folds)
+    metrics = evaluate(held, data.labels, options.seed, flags)
+    pooled = None if results.other_scores is None else results.other_scores.ravel()
+    checks = set_thresholds(results.distances.ravel(), pooled)
+
+    # With folds every image was held out once, so the model that ships may train on all of them.
+    rows = np.flatnonzero(run.folds[0] >= 0) if options.folds else np.flatnonzero(run.folds[0] < 0)
+    final = bench(run.recipe)
+    # Before the model that ships is trained: a bench has one set of weights.
+    runtimes = compare_precisions(run, final, fitted) if options.precisions else []
+    log.info("training the model that ships on %d images", len(rows))
+    trained = final.train(rows, options.seed)
+    familiarity = final.familiarity(trained, rows)
+    model = network.assemble(final.backbone, run.recipe.taps, trained.head, fitted.temperature)
+    seen = {
+        each.name: network.run_batches(
+            lambda pictures, training: model(pictures, training=training)["features"],
+            shrink(each.trial, run.recipe.side)[..., np.newaxis],
+        )
+        for each in run.others
+        if len(each.trial)
     }
-    folders = [output, triage.settings.BUNDLES_DIR]
-    name = export.next_version(created, folders, "smoke" if options.smoke else "mobilenetv2")
-    details = report.describe(name, created, data, holdout, recipe, fitted, backbone.origin, options) | {
-        "stages": stages,
-        "metrics": metrics,
+    flagged = {
+        name: flag(familiarity.distances(found), familiarity.other_picture_scores(found), checks)
+        for name, found in seen.items()
     }
-    model = network.assemble(backbone, head, fitted.temperature)
+    folders = [run.output, triage.settings.BUNDLES_DIR]
+    name = export.next_version(run.created, folders, "smoke" if options.smoke else "mobilenetv2")
+    details = describe(name, run, fitted, checks, metrics, table.rows, flags, flagged) | {
+        "runtimes": runtimes,
+    }
+    if not options.resume:
+        details["training"]["seconds"] = round(time.monotonic() - started)
+    details["training"]["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
-    def add_report(folder: Path, final: dict[str, Any]) -> None:
-        report.write_card(folder, final)
-        plots.plot_balance(folder, data, holdout)
-        plots.plot_confusion(folder, data.labels, evaluation.confusion(probabilities, targets))
-        plots.plot_reliability(folder, probabilities, targets)
+    def add_statistics(folder: Path) -> None:
+        export.write_familiarity(folder, familiarity)
+        write_images(folder, data, results, fitted, run.folds[0])
 
-    bundle, difference = export.write_bundle(output, model, details, data.pixels[holdout], add_report)
-    plots.write_sample_grid(output, data)
-    report.write_lists(output, data, holdout)
+    pictures = shrink(data.pixels[: min(len(data.pixels), 160)], run.recipe.side)
+    bundle, difference = export.write_bundle(run.output, model, details, pictures, export.add_report, add_statistics)
+    shutil.rmtree(scratch, ignore_errors=True)
     log.info("twin differs by at most %.1e; done in %.0f s", difference, time.monotonic() - started)
     if options.install:
         bundle = export.install_bundle(bundle, triage.settings.BUNDLES_DIR)
     return bundle
+
+
+def compare_precisions(run: Run, bench: Any, fitted: Any) -> list[dict[str, Any]]:
+    """The twin in float32, float16 and int8 on the first fold; the bench is trained without it, and stays so."""
+    from training import network, precision
+    from training.activations import shrink
+
+    held = np.flatnonzero(run.folds[0] == 0)
+    rest = np.flatnonzero((run.folds[0] >= -1) & (run.folds[0] != 0))
+    trained = bench.train(rest, run.options.seed)
+    model = network.assemble(bench.backbone, run.recipe.taps, trained.head, fitted.temperature)
+    pictures = shrink(run.data.pixels, run.recipe.side)
+    return precision.compare(model, pictures[rest[:200]], pictures[held], run.data.targets[held], fitted.quantile)
 
 
 def main() -> int:
@@ -162,6 +159,7 @@ def main() -> int:
     try:
         bundle = train_bundle(options)
     except KeyboardInterrupt:
+        log.error("stopped; go on with --resume --output and the folder of this run")
         return 130
     except TrainingError as error:
         log.error("%s", error)

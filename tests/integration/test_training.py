@@ -6,6 +6,7 @@ TensorFlow stays out of this process: it takes seconds and hundreds of megabytes
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import calibration, evaluation
 from triage.bundle import open_bundle
 from triage.classifier import Classifier
 
@@ -57,9 +57,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def smoke(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve pictures that are no radiographs."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(3)
+    for number in range(12):
+        Image.fromarray(generator.integers(0, 256, (120, 120, 3), np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def smoke(
+    data: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], Path]:
     output = tmp_path_factory.mktemp("runs") / "smoke"
-    return run_python("-m", "training.run", "--data", data, "--smoke", "--output", output), output
+    options = ("--data", data, "--photos", photos, "--folds", 2, "--smoke", "--precisions", "--output", output)
+    return run_python("-m", "training.run", *options), output
 
 
 def test_smoke_run_makes_a_bundle_that_serves(smoke: tuple[subprocess.CompletedProcess[str], Path]):
@@ -74,34 +87,78 @@ def test_smoke_run_makes_a_bundle_that_serves(smoke: tuple[subprocess.CompletedP
     assert bundle.details["twin"]["largest_difference"] <= 1e-4
 
     pictures = np.random.default_rng(1).integers(0, 256, (2, bundle.input_side, bundle.input_side), np.uint8)
-    np.testing.assert_allclose(Classifier(bundle).predict(pictures).sum(axis=1), 1, atol=1e-5)
+    classifier = Classifier(bundle)
+    np.testing.assert_allclose(classifier.predict(pictures).sum(axis=1), 1, atol=1e-5)
+    outputs = classifier.infer(pictures)
+    assert outputs.heat_maps is not None
+    assert outputs.heat_maps.shape == (2, 3, 3)
+    assert classifier.classify(pictures)[0].unfamiliarity is not None
 
 
 def test_smoke_run_reports(smoke: tuple[subprocess.CompletedProcess[str], Path]):
     done, output = smoke
     bundle = Path(done.stdout.strip())
 
-    assert {entry.name for entry in output.iterdir()} == {bundle.name, "left-out.txt", "samples.png", "split.csv"}
+    assert {entry.name for entry in output.iterdir()} == {
+        bundle.name, "audit.json", "conflicts.png", "duplicates.png", "folds", "image-sizes.png", "left-out.txt",
+        "run.json", "samples.png",
+    }  # fmt: skip
     assert {entry.name for entry in bundle.iterdir()} == {
-        "bundle.json", "card.md", "model.keras", "model.tflite",
-        "class-balance.png", "confusion.png", "reliability.png",
+        "bundle.json", "card.md", "report.html", "model.keras", "model.tflite", "features.npz", "images.csv",
+        "class-balance.png", "confusion.png", "recall.png", "reliability.png", "risk-coverage.png", "set-sizes.png",
+        "stages.png",
     }  # fmt: skip
     assert "half.jpg" in (output / "left-out.txt").read_text()
-    assert "left out: Oblique fracture/Train/half.jpg" in done.stderr
     card = (bundle / "card.md").read_text()
     assert "not a diagnosis" in card
     assert "cannot say that a bone is intact" in card
     details = json.loads((bundle / "bundle.json").read_text())
     assert [stage["stage"] for stage in details["stages"]] == [
+        "majority class",
+        "frozen linear probe",
         "frozen, no augmentation",
         "frozen, augmented",
         "last 50 layers fine-tuned",
+        "recipe of the shipped model",
     ]
-    for figure in ("top_1", "top_3", "balanced_accuracy", "calibration_error"):
-        entry = details["metrics"]["holdout"][figure]
-        assert entry["low"] <= entry["value"] <= entry["high"] or figure == "calibration_error"
-    assert details["training"]["images"] == 21
+    assert details["label_mapping"]["Hairline Fracture"] == "Hairline fracture"
+    assert details["metrics"]["protocol"] == "cross-validation"
+    assert details["metrics"]["images"] == 21
     assert details["training"]["left_out"] == 1
+    assert [row["name"] for row in details["runtimes"]] == ["float32", "float16", "int8"]
+    assert [one["name"] for one in details["unfamiliar"]["sets"]] == [
+        "held-out training images",
+        "pictures that are no radiographs",
+    ]
+    rows = (bundle / "images.csv").read_text().splitlines()
+    assert rows[0].startswith("sha256,label,group,fold,origin,p:Hairline fracture,")
+    assert len(rows) == 22
+
+
+def test_a_run_that_was_cut_off_goes_on_and_comes_to_the_same_figures(
+    smoke: tuple[subprocess.CompletedProcess[str], Path], data: Path, photos: Path, tmp_path: Path
+):
+    done, output = smoke
+    shutil.copytree(output, tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / Path(done.stdout.strip()).name)
+    kept = sorted((tmp_path / "again" / "folds").rglob("*.npz"))
+    assert len(kept) == 8
+    kept[0].unlink()
+    kept[-1].write_bytes(b"half a file")
+    untouched = {file: file.stat().st_mtime_ns for file in kept[1:-1]}
+
+    again = run_python(
+        "-m", "training.run", "--data", data, "--photos", photos, "--folds", 2, "--smoke", "--resume",
+        "--output", tmp_path / "again",
+    )  # fmt: skip
+
+    assert again.returncode == 0, again.stderr
+    assert {file: file.stat().st_mtime_ns for file in kept[1:-1]} == untouched
+    first, second = (open_bundle(Path(one.stdout.strip())) for one in (done, again))
+    assert second.metrics == first.metrics
+    assert second.details["thresholds"] == first.details["thresholds"]
+    assert second.details["stages"][5]["figures"] == first.details["stages"][5]["figures"]
+    assert second.digests["model.tflite"] == first.digests["model.tflite"]
 
 
 def test_smoke_bundle_names_no_file_and_no_folder(smoke: tuple[subprocess.CompletedProcess[str], Path], data: Path):
@@ -121,9 +178,23 @@ def test_smoke_bundle_names_no_file_and_no_folder(smoke: tuple[subprocess.Comple
         (["--data", "{data}", "--weights", "no-such-file"], 2, "--weights: no-such-file is not a file"),
         (["--data", "{data}/Spiral Fracture"], 2, "one folder per fracture type"),
         (["--data", "{data}", "--smoke", "--install"], 2, "cannot be installed"),
-        (["--data", "{data}", "--passes", "0"], 2, "must be 1 or more"),
+        (["--data", "{data}", "--folds", "0"], 2, "must be 1 or more"),
+        (["--data", "{data}", "--set", "epochs=3"], 2, "'epochs' is none of alpha, averaging, batch_statistics, cut"),
+        (["--data", "{data}", "--set", "passes=many"], 2, "passes takes a value like 20, not 'many'"),
+        (["--data", "{data}", "--folds", "1"], 2, "needs 2 or more"),
+        (["--data", "{data}", "--repeats", "2"], 2, "--repeats needs --folds"),
     ],
-    ids=["no folder", "no weights file", "one class", "smoke is not for use", "no passes"],
+    ids=[
+        "no folder",
+        "no file",
+        "one class",
+        "smoke is not for use",
+        "no folds",
+        "no such value",
+        "no number",
+        "one fold",
+        "repeats of what",
+    ],
 )
 def test_wrong_usage_is_said_in_one_line(data: Path, tmp_path: Path, arguments: list[str], code: int, message: str):
     filled = [argument.format(data=data) for argument in arguments]
@@ -132,7 +203,7 @@ def test_wrong_usage_is_said_in_one_line(data: Path, tmp_path: Path, arguments: 
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_weights_that_cannot_be_read_are_refused_with_what_to_do(data: Path, tmp_path: Path):
@@ -146,6 +217,59 @@ def test_weights_that_cannot_be_read_are_refused_with_what_to_do(data: Path, tmp
     assert done.returncode == 3
     assert "--weights FILE or in TRAINING_WEIGHTS" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# -- the heat map ------------------------------------------------------------------------------------------------------
+
+HEAT_MAP_BY_TAPE = """
+import json
+import keras
+import numpy as np
+import tensorflow as tf
+from training import network
+
+keras.utils.set_random_seed(1)
+generator = np.random.default_rng(1)
+taps = ("block_12_add", "block_15_add", "out_relu")
+backbone = network.build_backbone(96, 0.35, network.Origin(None))
+for layer in backbone.layers:
+    if isinstance(layer, keras.layers.BatchNormalization):  # as after training: not nothing
+        scale, shift, mean, variance = (weights.shape for weights in layer.get_weights())
+        layer.set_weights([generator.uniform(1, 3, scale), generator.normal(0, 1, shift),
+                           generator.normal(0, 0.3, mean), generator.uniform(0.3, 1, variance)])
+parts = keras.Model(backbone.input, [backbone.get_layer(tap).output for tap in taps])
+pictures = generator.integers(0, 256, (5, 96, 96, 1)).astype(np.float32)
+three = tf.repeat(pictures / 127.5 - 1.0, 3, axis=-1)
+pooled = np.concatenate([np.asarray(maps).mean(axis=(1, 2)) for maps in parts(three)], axis=1)
+spread = generator.normal(pooled.mean(axis=0), 0.3, (50, pooled.shape[1])).astype(np.float32)
+head = network.build_head(spread, 128, 10, 0.3)
+model = network.assemble(backbone, taps, head, 1.7)
+with tf.GradientTape() as tape:
+    maps = parts(three)
+    tape.watch(maps[-1])
+    logits = head(tf.concat([tf.reduce_mean(each, axis=(1, 2)) for each in maps], axis=1), training=False)
+    top = tf.reduce_max(logits, axis=1)
+weights = tf.reduce_mean(tape.gradient(top, maps[-1]), axis=(1, 2), keepdims=True)
+expected = tf.nn.relu(tf.reduce_sum(weights * maps[-1], axis=-1)).numpy()
+found = {name: np.asarray(value) for name, value in model(pictures).items()}
+print(json.dumps({
+    "difference": float(np.abs(found["heat_map"] - expected).max()),
+    "largest": float(expected.max()),
+    "features": float(np.abs(found["features"] - pooled).max()),
+    "probabilities": float(np.abs(found["probabilities"] - tf.nn.softmax(logits / 1.7).numpy()).max()),
+}))
+"""
+
+
+def test_the_heat_map_is_grad_cam_as_a_gradient_tape_finds_it():
+    done = run_python("-c", HEAT_MAP_BY_TAPE)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["difference"] <= 1e-4
+    assert found["largest"] > 0.01
+    assert found["features"] <= 1e-4
+    assert found["probabilities"] <= 1e-5
 
 
 # -- both runtimes -----------------------------------------------------------------------------------------------------
@@ -213,83 +337,3 @@ def test_a_bare_keras_file_runs_with_a_warning(both: tuple[dict[str, object], st
     assert result["sets"] == [1] * 12
     assert "has no LiteRT twin; it runs on Keras" in log
     assert "scaled to [-1, 1]" in log
-
-
-# -- figures and calibration, by hand ----------------------------------------------------------------------------------
-
-
-def make_logits(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is exactly right about how often each label is true."""
-    generator = np.random.default_rng(seed)
-    logits = generator.normal(0, spread, (count, 5))
-    targets = np.array([generator.choice(5, p=row) for row in evaluation.softmax(logits)])
-    return logits, targets
-
-
-def test_temperature_undoes_overconfidence():
-    logits, targets = make_logits(20_000, 1.5, 1)
-
-    assert calibration.fit_temperature(logits * 2.5, targets) == pytest.approx(2.5, rel=0.03)
-    assert calibration.fit_temperature(logits, targets) == pytest.approx(1.0, rel=0.03)
-
-
-def test_lac_quantile_by_hand():
-    # Scores are 1 - p(true): 0.1 ... 0.9.
-    probabilities = np.stack([np.arange(1, 10) / 10, 1 - np.arange(1, 10) / 10], axis=1)
-    targets = np.zeros(9, np.int64)
-
-    assert calibration.lac_quantile(probabilities, targets, 0.9) == pytest.approx(0.9)  # the 9th of 9
-    assert calibration.lac_quantile(probabilities, targets, 0.5) == pytest.approx(0.5)  # the 5th of 9
-    assert calibration.lac_quantile(probabilities, targets, 0.95) == 1.0  # would be the 10th of 9
-
-
-def test_prediction_sets_hold_the_truth_as_often_as_promised():
-    logits, targets = make_logits(20_000, 1.5, 2)
-    probabilities = evaluation.softmax(logits)
-    quantile = calibration.lac_quantile(probabilities[:10_000], targets[:10_000])
-
-    sets = calibration.prediction_sets(probabilities[10_000:], quantile)
-
-    assert sets[np.arange(10_000), targets[10_000:]].mean() == pytest.approx(0.9, abs=0.015)
-    assert sets.any(axis=1).all()
-
-
-def test_the_threshold_is_where_labels_begin_to_be_right():
-    confidence = np.linspace(0.99, 0.51, 40)
-    probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    targets = np.array([0] * 20 + [1] * 20)  # the twenty surest are right, no other is
-
-    assert calibration.trusted_from(probabilities, targets, 0.5) == pytest.approx(0.51)
-    assert calibration.trusted_from(probabilities, targets, 1.0) == pytest.approx(confidence[19], abs=1e-4)
-    assert calibration.trusted_from(probabilities, 1 - targets, 1.0) == 0.5  # the surest one is wrong
-
-
-def test_calibration_error_by_hand():
-    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.65, 0.35], [0.65, 0.35]])
-    targets = np.array([0, 0, 0, 1])
-
-    # Half the images are 0.05 less sure than right, half 0.15 surer than right.
-    assert evaluation.calibration_error(probabilities, targets) == pytest.approx(0.5 * 0.05 + 0.5 * 0.15)
-
-
-def test_figures_by_hand():
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7]])
-    targets = np.array([0, 2, 1, 2])
-
-    assert evaluation.top_k(probabilities, targets, 1) == 0.75
-    assert evaluation.top_k(probabilities, targets, 2) == 0.75
-    assert evaluation.top_k(probabilities, targets, 3) == 1.0
-    assert evaluation.balanced_accuracy(probabilities, targets) == pytest.approx((1 + 1 + 0.5) / 3)
-    assert evaluation.confusion(probabilities, targets).tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
-
-
-def test_intervals_are_wider_where_images_come_in_groups():
-    logits, targets = make_logits(200, 1.5, 4)
-    probabilities = evaluation.softmax(np.repeat(logits, 4, axis=0))
-    repeated, alone = np.repeat(targets, 4), np.arange(800)
-
-    together = evaluation.measure(probabilities, repeated, np.repeat(np.arange(200), 4), 0, resamples=400)["top_1"]
-    apart = evaluation.measure(probabilities, repeated, alone, 0, resamples=400)["top_1"]
-
-    assert together["low"] < together["value"] < together["high"]
-    assert together["high"] - together["low"] > 1.6 * (apart["high"] - apart["low"])

@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import add_file, copy_bundle, make_active
 
 import triage.settings
+from triage.bundle import NoSuchVersion, all_bundles, find_version
 from triage.classifier import (
     Bundle,
     BundleError,
     Classifier,
+    Outputs,
     describe,
     find_bundle,
     load_classifier,
@@ -35,7 +39,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def make_settings(**values: object) -> Settings:
-    return Settings(_env_file=None, **values)
+    return Settings(_env_file=None, **({"home": Path("/nowhere")} | values))
 
 
 def make_pictures(count: int, side: int = 224) -> np.ndarray:
@@ -78,8 +82,8 @@ def test_the_shipped_bundle_describes_itself(classifier: Classifier):
     assert bundle.input_side == 224
     assert bundle.temperature > 0
     assert 0 < bundle.conformal_quantile < 1
-    assert set(bundle.thresholds) == {"low_confidence", "margin"}
-    assert {"top_1", "top_3", "balanced_accuracy", "calibration_error"} <= set(bundle.metrics["holdout"])
+    assert set(bundle.thresholds) == {"low_confidence", "margin", "unlike_training_data", "not_an_xray"}
+    assert {"top_1", "top_3", "balanced_accuracy", "calibration_error"} <= set(bundle.metrics["figures"])
 
 
 def test_shipped_files_stay_small_and_name_no_machine(classifier: Classifier):
@@ -143,12 +147,13 @@ def test_other_shapes_and_types_are_refused(classifier: Classifier, inputs: np.n
 
 def test_a_worker_needs_no_tensorflow_and_little_memory():
     script = (
-        "import resource, sys, numpy as np\n"
+        "import re, sys, numpy as np\n"
         "from triage.classifier import load_classifier\n"
         "from triage.settings import Settings\n"
         "load_classifier(Settings(_env_file=None)).classify(np.zeros((2, 224, 224), np.uint8))\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        # Not getrusage: its peak begins with that of the process that forked this one.
+        "print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read()).group(1))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
@@ -189,6 +194,75 @@ def test_reasons(probabilities: list[float], reasons: tuple[str, ...]):
 
     assert found.reasons == reasons
     assert found.needs_review == bool(reasons)
+
+
+FAR = {"low_confidence": 0.4, "margin": 0.1, "unlike_training_data": 1.5, "not_an_xray": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("unfamiliarity", "score", "reasons"),
+    [
+        (1.5, 0.25, ()),
+        (1.51, 0.25, ("unlike_training_data",)),
+        (1.5, 0.26, ("not_an_xray",)),
+        (9.0, 9.0, ("not_an_xray", "unlike_training_data")),
+        (float("nan"), -1.0, ("unlike_training_data",)),
+        (None, None, ()),
+    ],
+)
+def test_reasons_of_unfamiliar_pictures(unfamiliarity: float | None, score: float | None, reasons: tuple[str, ...]):
+    bundle = replace(make_bundle(), thresholds=FAR)
+    probabilities = np.array([0.7, 0.1, 0.1, 0.1], np.float32)
+    found = describe(bundle, probabilities, unfamiliarity=unfamiliarity, other_picture_score=score)
+
+    assert found.reasons == reasons
+    assert found.needs_review == bool(reasons)
+    assert found.unfamiliarity == unfamiliarity or unfamiliarity != unfamiliarity
+
+
+def test_all_reasons_come_in_their_order():
+    found = describe(
+        replace(make_bundle(), thresholds=FAR),
+        np.array([0.26, 0.25, 0.25, 0.24], np.float32),
+        unfamiliarity=2.0,
+        other_picture_score=1.0,
+    )
+
+    assert found.reasons == ("not_an_xray", "unlike_training_data", "low_confidence", "ambiguous")
+
+
+def test_a_check_without_threshold_is_off():
+    found = describe(
+        make_bundle(), np.array([0.7, 0.1, 0.1, 0.1], np.float32), unfamiliarity=99.0, other_picture_score=99.0
+    )
+
+    assert found.reasons == ()
+    assert found.unfamiliarity == 99.0
+
+
+@pytest.mark.parametrize(
+    ("raw", "scaled"),
+    [
+        ([[0.0, 2.0], [1.0, 4.0]], [[0.0, 0.5], [0.25, 1.0]]),
+        ([[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]),
+        ([[0.0, np.inf], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]),
+    ],
+    ids=["scaled", "nowhere", "broken"],
+)
+def test_a_heat_map_goes_from_0_to_1(raw: list[list[float]], scaled: list[list[float]]):
+    found = describe(make_bundle(), np.array([0.7, 0.1, 0.1, 0.1], np.float32), heat_map=np.array(raw, np.float32))
+
+    assert found.heat_map.dtype == np.float32
+    assert found.heat_map.tolist() == scaled
+
+
+def test_the_shipped_bundle_gives_only_what_its_model_has(classifier: Classifier):
+    outputs = classifier.infer(make_pictures(2))
+
+    np.testing.assert_array_equal(outputs.probabilities, classifier.predict(make_pictures(2)))
+    for found in classifier.classify(make_pictures(2)):
+        assert (found.heat_map is None) == (outputs.heat_maps is None)
+        assert (found.unfamiliarity is None) == (classifier.bundle.features_path is None)
 
 
 @pytest.mark.parametrize(
@@ -244,6 +318,9 @@ def test_a_broken_description_is_refused(copy: Path):
         open_bundle(copy)
 
 
+ONLY_KERAS = {"model.keras": {"sha256": "00"}}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -251,6 +328,8 @@ def test_a_broken_description_is_refused(copy: Path):
         {"labels": ["twice", "twice"]},
         {"version": "../elsewhere"},
         {"thresholds": {"low_confidence": 0.5}},
+        {"thresholds": {"low_confidence": 0.5, "margin": float("nan")}},
+        {"thresholds": {"low_confidence": 0.5, "margin": 0.1, "not_an_xray": 0.0}, "files": ONLY_KERAS},
         {"files": {"../../etc/passwd": {"sha256": "00"}}},
         {"conformal": None},
         {"input": {}},
@@ -276,6 +355,88 @@ def test_labels_that_do_not_fit_the_model_are_refused(copy: Path):
 
     with pytest.raises(BundleError, match="does not have the input and output that its bundle describes"):
         Classifier(open_bundle(copy))
+
+
+def features_of(width: int, radiographs: bool = False) -> bytes:
+    target = io.BytesIO()
+    plane = {"radiograph_weights": np.zeros(width), "radiograph_bias": np.zeros(())} if radiographs else {}
+    np.savez(target, mean=np.zeros(width), whiten=np.eye(width), **plane)
+    return target.getvalue()
+
+
+def thresholds(**values: float | None) -> dict[str, float | None]:
+    return {"low_confidence": 0.5, "margin": 0.1} | values
+
+
+def test_further_files_and_thresholds_are_read(copy: Path):
+    add_file(copy, "features.npz", features_of(3))
+    add_file(copy, "images.csv", b"sha256\n")
+    rewrite(copy, thresholds=thresholds(unlike_training_data=1.5, not_an_xray=None))
+
+    bundle = open_bundle(copy)
+
+    assert (bundle.features_path, bundle.images_path) == (copy / "features.npz", copy / "images.csv")
+    assert bundle.thresholds == {"low_confidence": 0.5, "margin": 0.1, "unlike_training_data": 1.5}
+
+
+@pytest.mark.parametrize("name", ["features.npz", "images.csv"])
+def test_an_altered_further_file_is_refused(copy: Path, name: str):
+    add_file(copy, name, features_of(3))
+    (copy / name).write_bytes(features_of(4))
+
+    with pytest.raises(BundleError, match=rf"{name} is not the file that training wrote"):
+        open_bundle(copy)
+
+
+class Extended(Classifier):
+    """A model that gives three features, which are the mean grey value, 1 and 2, and a heat map of one place."""
+
+    def __init__(self, bundle: Bundle, width: int = 3):
+        self.width = width
+        super().__init__(bundle)
+
+    @property
+    def _run(self):
+        return self._extended
+
+    @_run.setter
+    def _run(self, run):
+        def extended(inputs: np.ndarray) -> Outputs:
+            grey = inputs.mean(axis=(1, 2), keepdims=False)[:, np.newaxis]
+            features = np.concatenate([grey, np.ones_like(grey), 2 * np.ones_like(grey)], axis=1)[:, : self.width]
+            return Outputs(run(inputs).probabilities, features.astype(np.float32), grey[:, np.newaxis] + 1)
+
+        self._extended = extended
+
+
+def test_unfamiliar_pictures_are_flagged(copy: Path):
+    add_file(copy, "features.npz", features_of(3))
+    rewrite(copy, thresholds=thresholds(low_confidence=0.0, margin=0.0, unlike_training_data=50.0))
+    pictures = np.stack([np.full((224, 224), grey, np.uint8) for grey in (60, 180)])
+
+    near, far = Extended(open_bundle(copy)).classify(pictures)
+
+    assert near.unfamiliarity == pytest.approx(np.sqrt((60**2 + 1 + 4) / 3))
+    assert far.unfamiliarity == pytest.approx(np.sqrt((180**2 + 1 + 4) / 3))
+    assert (near.reasons, far.reasons) == ((), ("unlike_training_data",))
+    assert far.heat_map.tolist() == [[1.0]]
+
+
+def test_statistics_of_other_features_are_refused(copy: Path):
+    add_file(copy, "features.npz", features_of(3))
+
+    with pytest.raises(BundleError, match="statistics of 3 features, and its model gives 2"):
+        Extended(open_bundle(copy), width=2)
+
+
+def test_a_check_that_could_never_strike_is_refused(copy: Path):
+    add_file(copy, "features.npz", features_of(3))
+    rewrite(copy, thresholds=thresholds(not_an_xray=0.0))
+
+    with pytest.raises(BundleError, match="threshold not_an_xray, and no radiograph_weights"):
+        Extended(open_bundle(copy))
+    add_file(copy, "features.npz", features_of(3, radiographs=True))
+    assert Extended(open_bundle(copy)).classify(make_pictures(1))[0].reasons[:1] != ("not_an_xray",)
 
 
 def test_a_bundle_without_twin_does_not_run_on_litert(classifier: Classifier):
@@ -337,3 +498,45 @@ def test_a_pointer_to_nothing_is_refused(
 
     with pytest.raises(BundleError, match=message):
         find_bundle(make_settings())
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Path, Path]:
+    """A home with a bundle of its own, and a shipped one that is active."""
+    shipped, settings = tmp_path / "shipped", make_settings(home=tmp_path / "home")
+    source = find_bundle(make_settings())
+    monkeypatch.setattr(triage.settings, "BUNDLES_DIR", shipped)
+    copy_bundle(source, shipped, "shipped-1")
+    copy_bundle(source, settings.models_dir, "own-1")
+    make_active(shipped, "shipped-1")
+    return settings, settings.models_dir, shipped
+
+
+def test_what_the_clinic_made_active_comes_before_what_ships(folders: tuple[Settings, Path, Path]):
+    settings, own, shipped = folders
+
+    assert find_bundle(settings) == shipped / "shipped-1"
+    make_active(own, "own-1")
+    assert find_bundle(settings) == own / "own-1"
+    make_active(own, "shipped-1")
+    assert find_bundle(settings) == shipped / "shipped-1"
+
+
+def test_a_pointer_of_the_clinic_to_nothing_is_no_reason_to_run_another_model(folders: tuple[Settings, Path, Path]):
+    settings, own, _ = folders
+    make_active(own, "gone-1")
+
+    with pytest.raises(BundleError, match="The active model gone-1 is not in"):
+        find_bundle(settings)
+
+
+def test_versions_are_found_in_both_folders(folders: tuple[Settings, Path, Path]):
+    settings, own, shipped = folders
+    (own / ".writing-1").mkdir()
+    (own / "no bundle").mkdir()
+
+    assert all_bundles(settings) == [own / "own-1", shipped / "shipped-1"]
+    assert find_version(settings, "own-1") == own / "own-1"
+    for name in ("gone", "../home", ""):
+        with pytest.raises(NoSuchVersion, match="triage model list"):
+            find_version(settings, name)

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("cv2", reason="needs the train extra")
+pytest.importorskip("sklearn", reason="needs the train extra")
+
 from training import DatasetError
-from training.dataset import read_dataset, spell, split_holdout
-from training.duplicates import group_duplicates
+from training.dataset import read_dataset, split_holdout
+from training.splits import make_folds
 from triage.pixels import Limits
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000, max_side=10_000)
@@ -17,6 +20,10 @@ def make_picture(seed: int, side: int = 160) -> Image.Image:
     """A smooth random picture: no two seeds look alike, and it survives rescaling as a radiograph does."""
     coarse = np.random.default_rng(seed).integers(0, 256, (10, 10), np.uint8)
     return Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def digest_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -30,15 +37,6 @@ def folder(tmp_path: Path) -> Path:
         plain.mkdir(exist_ok=True)
         make_picture(100 + number).save(plain / f"{number}.png")
     return tmp_path
-
-
-def stack(*pictures: Image.Image) -> np.ndarray:
-    return np.stack([np.asarray(picture.resize((96, 96))) for picture in pictures])
-
-
-def test_labels_are_spelled_one_way():
-    assert spell("Hairline Fracture") == "Hairline fracture"
-    assert spell("fracture_dislocation ") == "Fracture dislocation"
 
 
 def test_both_folder_layouts_are_read(folder: Path):
@@ -82,30 +80,93 @@ def test_the_same_file_under_two_labels_is_left_out_on_both_sides(folder: Path):
     assert "spiral_fracture/3.png" not in data.names
 
 
-def test_near_duplicates_share_a_group(tmp_path: Path):
-    picture = make_picture(1)
-    picture.save(tmp_path / "worse.jpg", quality=40)
-    copies = (
-        picture,
-        picture.resize((60, 90)),
-        Image.open(tmp_path / "worse.jpg"),
-        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-        picture.point(lambda value: value // 2 + 60),
+def test_a_near_copy_under_another_label_is_left_out_and_both_are_named(folder: Path):
+    make_picture(103).resize((90, 120)).save(folder / "Hairline Fracture" / "Train" / "copy.jpg", quality=50)
+
+    data = read_dataset(folder, LIMITS, 96)
+
+    assert {skipped.name: skipped.reason for skipped in data.skipped} == {
+        "spiral_fracture/3.png": "the same picture under another label: "
+        "Hairline Fracture/Train/copy.jpg (Hairline fracture)",
+        "Hairline Fracture/Train/copy.jpg": "the same picture under another label: "
+        "spiral_fracture/3.png (Spiral fracture)",
+    }
+    assert data.inspection is not None
+    assert len(data.inspection.conflicts) == 1
+
+
+def test_a_near_copy_under_the_same_label_stays_with_its_original(folder: Path):
+    make_picture(103).resize((90, 120)).save(folder / "spiral_fracture" / "copy.jpg", quality=50)
+
+    data = read_dataset(folder, LIMITS, 96)
+
+    copy, original = (data.names.index(f"spiral_fracture/{name}") for name in ("copy.jpg", "3.png"))
+    assert data.groups[copy] == data.groups[original]
+    assert len(set(data.groups.tolist())) == 12
+    assert data.skipped == ()
+
+
+def test_one_patient_may_have_two_fracture_types(folder: Path, tmp_path: Path):
+    files = [folder / "spiral_fracture" / "0.png", folder / "Hairline Fracture" / "Train" / "1.png"]
+    groups = tmp_path / "groups.csv"
+    groups.write_text("sha256,group\n" + "".join(f"{digest_of(file)},patient 7\n" for file in files))
+
+    data = read_dataset(folder, LIMITS, 96, groups_file=groups)
+
+    assert data.skipped == ()
+    assert data.conflicts() == 1
+    one, other = (data.names.index(file.relative_to(folder).as_posix()) for file in files)
+    assert data.groups[one] == data.groups[other]
+
+
+def test_a_doubted_label_in_the_groups_file_is_honoured(folder: Path, tmp_path: Path):
+    digest = digest_of(folder / "spiral_fracture" / "0.png")
+    groups = tmp_path / "groups.csv"
+    groups.write_text(f"sha256,near_dup_group,label_conflict\n{digest.upper()},4,1\n{'0' * 64},5,0\n")
+
+    data = read_dataset(folder, LIMITS, 96, groups_file=groups)
+
+    assert [skipped.name for skipped in data.skipped] == ["spiral_fracture/0.png"]
+    assert "groups file" in data.skipped[0].reason
+
+
+def test_many_files_are_read_by_several_processes_in_the_same_order(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "spiral_fracture" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing follows")
+    alone = read_dataset(folder, LIMITS, 96)
+    monkeypatch.setattr("training.reading.MANY_FILES", 3)
+
+    together = read_dataset(folder, LIMITS, 96)
+
+    assert together.names == alone.names
+    assert together.skipped == alone.skipped
+    assert (together.pixels == alone.pixels).all()
+    assert (together.groups == alone.groups).all()
+
+
+def test_folders_of_one_label_are_put_together(folder: Path):
+    (folder / "Spiral Fracture").mkdir()
+    make_picture(700).save(folder / "Spiral Fracture" / "more.png")
+
+    data = read_dataset(folder, LIMITS, 96)
+
+    assert data.labels == ("Hairline fracture", "Spiral fracture")
+    assert np.bincount(data.targets).tolist() == [6, 7]
+    assert data.mapping is not None
+    assert data.mapping.by_folder["Spiral Fracture"] == data.mapping.by_folder["spiral_fracture"] == "Spiral fracture"
+
+
+def test_an_unknown_folder_needs_to_be_asked_for(folder: Path):
+    (folder / "Healthy").mkdir()
+    for number in range(2):
+        make_picture(800 + number).save(folder / "Healthy" / f"{number}.png")
+
+    with pytest.raises(DatasetError, match="--own-labels"):
+        read_dataset(folder, LIMITS, 96)
+    assert read_dataset(folder, LIMITS, 96, own_labels=True).labels == (
+        "Hairline fracture",
+        "Healthy",
+        "Spiral fracture",
     )
-    strangers = [make_picture(seed) for seed in range(2, 8)]
-
-    groups = group_duplicates(stack(*copies, *strangers), [str(n) for n in range(11)])
-
-    assert set(groups[:5]) == {groups[0]}
-    assert len(set(groups.tolist())) == 7
-
-
-def test_known_groups_are_joined_to_what_looks_alike():
-    one, other, third = make_picture(1), make_picture(2), make_picture(3)
-
-    groups = group_duplicates(stack(one, one, other, third), ["a", "b", "c", "d"], {"b": "patient 7", "c": "patient 7"})
-
-    assert groups[0] == groups[1] == groups[2] != groups[3]
 
 
 def test_groups_file_is_read_by_hash(folder: Path, tmp_path: Path):
@@ -195,3 +256,49 @@ def test_a_class_of_duplicates_only_cannot_be_split():
 
     with pytest.raises(DatasetError, match="duplicates of one another"):
         split_holdout(targets, groups, np.zeros(5, np.bool_), 0.15, 0)
+
+
+# -- folds -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_folds_keep_groups_whole_and_share_labels_evenly(seed: int):
+    targets, groups, _ = split_inputs(seed)
+
+    folds = make_folds(targets, groups, 5, seed)
+
+    assert sorted(set(folds.tolist())) == [0, 1, 2, 3, 4]
+    for fold in range(5):
+        assert not set(groups[folds == fold]) & set(groups[folds != fold])
+        assert 40 <= (folds == fold).sum() <= 80
+        assert set(targets[folds == fold]) == {0, 1, 2, 3, 4}
+
+
+def test_folds_depend_on_the_seed_alone():
+    targets, groups, _ = split_inputs(1)
+
+    first, again, other = (make_folds(targets, groups, 5, seed) for seed in (7, 7, 8))
+
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_test_folders_and_what_looks_like_them_are_in_no_fold():
+    targets, groups, held_back = split_inputs(2)
+    held_back[:3] = True
+
+    folds = make_folds(targets, groups, 5, 0, held_back)
+
+    assert ((folds == -1) == np.isin(groups, groups[:3])).all()
+
+
+def test_a_label_of_one_picture_cannot_be_spread():
+    targets, groups = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 3, 3])
+
+    with pytest.raises(DatasetError, match=r"Spiral fracture cannot be spread over folds: it has 1 group"):
+        make_folds(targets, groups, 2, 0, labels=("Hairline fracture", "Spiral fracture"))
+
+
+def test_fewer_pictures_than_folds_are_refused():
+    with pytest.raises(DatasetError, match="There are 4 different pictures for 5 folds"):
+        make_folds(np.array([0, 0, 1, 1]), np.arange(4), 5, 0)

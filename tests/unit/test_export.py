@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from triage.export import COLUMNS, defuse, record_of, write_csv, write_json
-from triage.records import Image, Prediction, Review, SourceName
+from triage.records import Image, Prediction, Review, SourceName, Study
 
 RECEIVED = datetime(2026, 3, 1, 8, 30, 0, 120_000, tzinfo=UTC)
 FINISHED = datetime(2026, 3, 1, 8, 30, 2, tzinfo=UTC)
@@ -29,6 +29,11 @@ def image(**values: Any) -> Image:
         "source_name": "room 1/wrist.jpg",
         "status": "queued",
         "received_at": RECEIVED,
+        "study": Study(study_instance_uid="1.2.3", accession_number="A-17", study_date="20260301", study_time="0829"),
+        "series_instance_uid": "1.2.3.4",
+        "body_part": "WRIST",
+        "view_position": "AP",
+        "laterality": "R",
         "names": [SourceName(name="room 1/wrist.jpg"), SourceName(name="wrist (2).jpg")],
     }
     return Image(**(usual | values))
@@ -58,7 +63,8 @@ def test_the_columns_are_the_promised_ones_in_their_order() -> None:
     assert (
         " ".join(COLUMNS) == "image_id study_id source_name source_names source media_type sha256 sop_instance_uid "
         "status label confidence probabilities prediction_set needs_review reasons model_version received_at "
-        "finished_at error_code error_detail review"
+        "finished_at error_code error_detail review study_instance_uid series_instance_uid accession_number "
+        "study_date study_time body_part view_position laterality"
     )
     assert tuple(record_of(done())) == COLUMNS
 
@@ -86,6 +92,14 @@ def test_a_done_image_says_what_the_newest_model_says() -> None:
         "error_code": None,
         "error_detail": None,
         "review": None,
+        "study_instance_uid": "1.2.3",
+        "series_instance_uid": "1.2.3.4",
+        "accession_number": "A-17",
+        "study_date": "20260301",
+        "study_time": "0829",
+        "body_part": "WRIST",
+        "view_position": "AP",
+        "laterality": "R",
     }
 
 
@@ -113,6 +127,7 @@ def test_the_newest_verdict_is_exported_beside_the_prediction() -> None:
         "label": "Greenstick fracture",
         "reviewer": "CD",
         "at": "2026-03-01T09:00:00.005Z",
+        "note": None,
     }
 
 
