@@ -6,8 +6,20 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import connections, markup, quarantine, status_strip, upload, wording, worklist
-from triage.settings import SettingsError
+from dashboard import (
+    connections,
+    entrance,
+    markup,
+    quarantine,
+    reader,
+    status_strip,
+    system,
+    upload,
+    wording,
+    wording_system,
+    worklist,
+)
+from triage.settings import SettingsError, get_settings
 from triage.stack import PartMissing
 
 STYLE = Path(__file__).with_name("style.css")
@@ -20,18 +32,24 @@ def main() -> None:
     st.set_page_config(page_title=wording.TITLE, page_icon=ICON.read_text(encoding="utf-8"), layout="wide")
     st.html(STYLE)
     status_strip.show_notice()
+    try:
+        if not entrance.admit(get_settings()):
+            return
+    except SettingsError as error:
+        st.html(markup.alert(wording.SETTINGS_WRONG.format(problem=error)))
+        return
+    reader.keep_name()
     page = st.navigation(
         [
             st.Page(worklist.show, title=wording.WORKLIST, url_path="worklist", default=True),
             st.Page(upload.show, title=wording.UPLOAD, url_path="upload"),
             st.Page(quarantine.show, title=wording.QUARANTINE, url_path="quarantine"),
+            st.Page(system.show, title=wording_system.SYSTEM, url_path="system"),
         ],
         position="top",
     )
     try:
         connections.engine()
-    except SettingsError as error:
-        st.html(markup.alert(wording.SETTINGS_WRONG.format(problem=error)))
     except PartMissing as error:
         _wait_for_database(str(error))
     else:

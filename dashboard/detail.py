@@ -7,9 +7,10 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from dashboard import connections, markup, reader, wording
+from dashboard import connections, markup, reader, verdict, wording
 from dashboard.markup import element, text
 from dashboard.picture import picture_url
+from dashboard.viewer import show_picture
 from triage import queries
 from triage.records import DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
 
@@ -60,22 +61,22 @@ def _show_waiting(image_id: int) -> None:
 
 
 def _show_done(image: Image) -> None:
+    if not reader.may_see(image.id):
+        return
     prediction = image.predictions[-1]
     url = picture_url(image)
-    if url is None:
-        picture = element("p", text(wording.NO_PICTURE), class_="hint")
-    else:
-        picture = f'<img src="{text(url)}" alt="{text(wording.PICTURE.format(id=image.id))}">'
-    st.html(
-        element(
-            "div",
-            element("div", picture, class_="picture") + element("div", _verdict(prediction), class_="said"),
-            class_="viewer",
-        )
-    )
+    picture_side, said_side = st.columns([61, 39], gap="small")
+    with picture_side:
+        if url is None:
+            st.html(element("p", text(wording.NO_PICTURE), class_="hint"))
+        else:
+            show_picture(image, url)
+    with said_side:
+        st.html(element("div", _said(prediction), class_="said"))
+    verdict.show(image)
 
 
-def _verdict(prediction: Prediction) -> str:
+def _said(prediction: Prediction) -> str:
     head = element("h2", text(prediction.label)) + element(
         "p",
         text(wording.CONFIDENCE) + " " + element("b", text(wording.percent(prediction.confidence))),

@@ -9,6 +9,7 @@ from dashboard.connections import store
 from triage.pixels import DICOM, JPEG, PNG
 from triage.records import DONE, Image
 
+LARGEST_PREVIEW_BYTES = 20_000_000
 _PLACE = "picture"
 
 
@@ -23,7 +24,22 @@ def picture_url(image: Image) -> str | None:
     Returns:
         None if there is no picture to show.
     """
-    if image.status != DONE or image.sha256 is None:
+    return _url(image) if image.status == DONE else None
+
+
+def can_preview(image: Image) -> bool:
+    """Whether a browser could show something of an image that was put aside: of a JPEG or PNG that is not huge."""
+    small = (image.size_bytes or 0) <= LARGEST_PREVIEW_BYTES
+    return image.sha256 is not None and image.media_type in (JPEG, PNG) and small
+
+
+def preview_url(image: Image) -> str | None:
+    """The same for an image that was put aside, as it came; None if it cannot be shown."""
+    return _url(image) if can_preview(image) else None
+
+
+def _url(image: Image) -> str | None:
+    if image.sha256 is None:
         return None
     if image.media_type in (JPEG, PNG):
         path, media_type = store().original(image.sha256), image.media_type

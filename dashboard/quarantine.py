@@ -9,16 +9,18 @@ import streamlit as st
 from dashboard import connections, paging, reader, wording
 from dashboard.markup import element, text
 from dashboard.paging import Place
+from dashboard.permission import Action
+from dashboard.picture import can_preview, preview_url
 from triage import queries
 from triage.intake import utc_now
 from triage.quarantine import hindrance, retry
 from triage.queries import Sort
 from triage.records import QUARANTINED, Image, sessions
 
-ACTOR = "dashboard"
 REFRESH_SECONDS = 2.0
 SORTS: tuple[Sort, ...] = ("newest",)
 _SEEN_KEY = "quarantine_seen"
+_PREVIEW = "quarantine_preview"
 
 
 def show() -> None:
@@ -87,18 +89,36 @@ def _show_row(image: Image) -> None:
             )
         )
         hindrance = _cannot_be_retried(image)
+        if can_preview(image):
+            st.button(
+                wording.PREVIEW_CLOSE if st.session_state.get(_PREVIEW) == image.id else wording.PREVIEW,
+                key=f"preview_{image.id}",
+                icon=":material/image:",
+                on_click=_preview,
+                args=(image.id,),
+            )
         st.button(
             wording.RETRY,
             key=f"retry_{image.id}",
             icon=":material/replay:",
             on_click=_retry,
             args=(image.id,),
-            disabled=hindrance is not None,
+            disabled=hindrance is not None or not reader.may(Action.RETRY),
             help=hindrance,
         )
-        with st.popover(wording.DISCARD):
+        with st.popover(wording.DISCARD, disabled=not reader.may(Action.DISCARD)):
             st.html(element("p", text(wording.DISCARD_SURE)))
             st.button(wording.DISCARD_YES, key=f"discard_{image.id}", on_click=_discard, args=(image.id,))
+
+    if st.session_state.get(_PREVIEW) == image.id and reader.may_see(image.id):
+        url = preview_url(image)
+        note = element("p", text(wording.PREVIEW_NOTE), class_="hint small")
+        st.html(element("div", element("img", "", src=url or "", alt=wording.PREVIEW_NOTE) + note, class_="preview"))
+
+
+def _preview(image_id: int) -> None:
+    """Open the preview of an image, or close it."""
+    st.session_state[_PREVIEW] = None if st.session_state.get(_PREVIEW) == image_id else image_id
 
 
 def _cannot_be_retried(image: Image) -> str | None:
@@ -112,7 +132,7 @@ def _retry(image_id: int) -> None:
             sessions(connections.engine()),
             connections.publisher().publish,
             [image_id],
-            actor=ACTOR,
+            actor=reader.actor(),
             clock=utc_now,
         )
     said = wording.RETRIED if sent else wording.RETRIED_UNSENT
@@ -126,7 +146,7 @@ def _discard(image_id: int) -> None:
         image = queries.image_with_all(session, image_id)
         found = image is not None and image.status == QUARANTINED
         if image is not None and found:
-            queries.discard(session, image, actor=ACTOR, at=utc_now())
+            queries.discard(session, image, actor=reader.actor(), at=utc_now())
     said = wording.DISCARDED_DONE if found else wording.GONE_MEANWHILE
     st.toast(said.format(id=image_id))
 

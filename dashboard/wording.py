@@ -8,7 +8,7 @@ from typing import Any
 
 from triage.pixels import REJECTION_CODES
 from triage.queries import Sort
-from triage.records import DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED
+from triage.records import AGREE, CORRECT, DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED
 
 TITLE = "Fracture triage"
 WORKLIST = "Worklist"
@@ -19,10 +19,19 @@ QUARANTINE = "Quarantine"
 
 NEEDS_REVIEW = "Needs review"
 REASONS = {
+    "not_an_xray": "This does not look like an X-ray",
+    "unlike_training_data": "This picture is unlike those that the model learnt from",
     "low_confidence": "The model is unsure: its confidence is low",
     "ambiguous": "Two types are almost equally probable",
+    "burned_in_annotation": "Text is burned into the picture: see that it is the right patient's, and what it says",
 }
-REASONS_SHORT = {"low_confidence": "low confidence", "ambiguous": "two types close"}
+REASONS_SHORT = {
+    "not_an_xray": "not an X-ray?",
+    "unlike_training_data": "unlike training data",
+    "low_confidence": "low confidence",
+    "ambiguous": "two types close",
+    "burned_in_annotation": "text in the picture",
+}
 CONFIDENCE = "Confidence"
 PROBABILITIES = "Probability of each type"
 PREDICTION_SET = "Prediction set: the {count} types in bold"
@@ -34,6 +43,47 @@ PREDICTION_SET_HELP = (
 MODEL_VERSION = "Model version"
 NO_PICTURE = "The picture is not on disk any more."
 PICTURE = "X-ray, image {id}"
+HEAT_TITLE = "Where the model looked for “{label}”: coarse, and no outline of a fracture"
+VIEWER = {
+    "title": "Tools of the picture",
+    "closer": ("Zoom in", "+"),
+    "further": ("Zoom out", "-"),
+    "fit": ("Fit", "F"),
+    "turn": ("Turn", "T"),
+    "invert": ("Invert", "I"),
+    "brightness": ("Brightness", ""),
+    "contrast": ("Contrast", ""),
+    "heat": ("Where the model looked", "H"),
+}
+"""Each tool's name and key."""
+
+
+# -- what a clinician says --------------------------------------------------------------------------------
+
+VERDICTS = {
+    AGREE: "Agree",
+    CORRECT: "Another type",
+    "no_fracture": "No fracture",
+    "other": "Other",
+    "unreadable": "Unreadable",
+}
+VERDICTS_GIVEN = {
+    AGREE: "Agrees with the model",
+    "no_fracture": "Sees no fracture",
+    "other": "Something else",
+    "unreadable": "Cannot be read",
+}
+CORRECTED = "Corrected to {label}"
+CORRECT_TO = "Which type is it? Keys 1 to 9 choose, X goes back."
+CANCEL = "Back"
+UNDO = "Undo"
+NOTE = "Add a note"
+NOTE_HELP = "Goes with the next verdict; kept and exported with it"
+READER_ASK = "Who is reading? Your name or initials, once; the audit trail keeps who saw which image"
+REVIEWER_ASK = "Your name or initials, to give a verdict"
+REVIEWER_IS = "as {name}"
+REVIEWER_CHANGE = "Change"
+VERDICT_REFUSED = "The verdict was not taken: {problem}."
 
 # -- one image --------------------------------------------------------------------------------------------
 
@@ -55,6 +105,16 @@ EVENTS = {
     "done": "classified",
     "quarantined": "put into quarantine",
     "discarded": "discarded",
+    "rescored": "classified again, by another model version",
+    "rescore_failed": "could not be read again for another model version; its result stays",
+    "restored": "brought back from a backup; back in the queue",
+    "home_restored": "this home was restored from a backup",
+    "viewed": "looked at",
+    "exported": "a list was exported",
+    "reviewed": "a clinician gave a verdict",
+    "review_withdrawn": "the verdict was taken back",
+    "model_promoted": "a model version was made active",
+    "model_rolled_back": "the model version before was made active again",
 }
 SOURCES = {"folder": "inbox", "upload": "upload", "once": "command line", "dicom": "DICOM network"}
 HISTORY = "What happened to it"
@@ -104,6 +164,15 @@ DATABASE_AWAY = (
 DATABASE_MISSING = "The dashboard cannot show anything yet: {problem}."
 SETTINGS_WRONG = "A setting cannot be used: {problem}"
 
+# -- who is at the screen ---------------------------------------------------------------------------------
+
+SIGN_IN = "Sign in"
+SIGN_OUT = "Sign out"
+SIGN_IN_WHY = "X-rays are shown to people who sign in, and the audit trail keeps who saw what."
+NOT_FOR_YOU = (
+    "{name} is signed in, and may not use this dashboard. Whoever runs it can add the e-mail address to TRIAGE_READERS."
+)
+
 # -- upload -----------------------------------------------------------------------------------------------
 
 UPLOAD_LABEL = "One X-ray as JPG, PNG or DICOM file"
@@ -137,6 +206,9 @@ QUARANTINE_INTRO = (
 QUARANTINE_EMPTY = "No file is in quarantine."
 QUARANTINE_NEW = "{count:,} more since you opened this page"
 SHOW = "Show"
+PREVIEW = "Preview"
+PREVIEW_CLOSE = "Close"
+PREVIEW_NOTE = "What the browser can show of the file. It was refused: do not read from it."
 RETRY = "Retry"
 CANNOT_BE_RETRIED = {
     "never_read": "Its bytes were never read. Put right what the reason says, and drop the file again.",
@@ -178,11 +250,18 @@ def reason(code: str, *, short: bool = False) -> str:
     return (REASONS_SHORT if short else REASONS).get(code, code.replace("_", " "))
 
 
+def verdict(name: str, label: str | None) -> str:
+    """What a clinician said, in plain words."""
+    return CORRECTED.format(label=label) if label else VERDICTS_GIVEN.get(name, name.replace("_", " "))
+
+
 def event(name: str, detail: Mapping[str, Any]) -> str:
     """What happened, in plain words."""
     said = EVENTS.get(name, name.replace("_", " "))
     if name == "quarantined" and isinstance(detail.get("code"), str):
         return f"{said}: {error_title(detail['code'])}"
+    if name == "reviewed" and isinstance(detail.get("verdict"), str):
+        return f"{said}: {verdict(detail['verdict'], detail.get('label')).lower()}"
     return said
 
 

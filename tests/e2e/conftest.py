@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from waiting import wait_until
-from whole_stack import Stack
+from whole_stack import READER, WAIT_MILLISECONDS, Stack, free_port
 
 from triage.bundle import BundleError, find_bundle, open_bundle
 from triage.settings import Settings
@@ -33,20 +32,13 @@ BROWSER_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT_MILLISECONDS = 20_000
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, pinned_model: Path | None) -> Iterator[Stack]:
     """The stack, started as a user starts it."""
     home = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, port=_free_port(), workers=1, quiet_seconds=0.2, model=pinned_model)
+    settings = Settings(home=home, port=free_port(), workers=1, quiet_seconds=0.2, model=pinned_model)
     try:
         open_bundle(find_bundle(settings))
     except BundleError as error:
@@ -98,10 +90,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """A fresh browser window, which must not ask anybody but us for anything."""
+    """A fresh browser window of somebody who has told their name; it must not ask anybody but us for anything."""
     asked: list[str] = []
     context = browser.new_context(viewport={"width": 1366, "height": 768}, timezone_id="Europe/Berlin")
     context.set_default_timeout(WAIT_MILLISECONDS)
+    context.add_cookies([{"name": "triage_reader", "value": READER, "url": stack.url}])
     window = context.new_page()
     window.on("request", lambda request: asked.append(request.url))
     yield window

@@ -39,6 +39,11 @@ def test_a_broken_file_is_shown_retried_and_discarded(
     assert image.error_detail in said
     assert "cut-<i>short.png" in said
 
+    row.get_by_role("button", name="Preview").click()
+    page.locator(".preview img").wait_for()
+    page.get_by_text("do not read from it").wait_for()
+    assert stack.events(image.id)[-1] == "viewed"
+
     finished = image.finished_at
     row.get_by_role("button", name="Retry").click()
     page.get_by_text(f"Image {image.id} waits for a worker again").wait_for()

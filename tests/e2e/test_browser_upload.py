@@ -26,12 +26,12 @@ def test_an_uploaded_picture_is_classified(
     stack: Stack, page: Page, take_screenshots: Callable[[Page, str], None]
 ) -> None:
     upload(page, stack, "forearm-from-the-ward.png", png(1001, height=1250))
-    page.locator(".viewer h2").wait_for()
+    page.locator(".said h2").wait_for()
     assert page.locator(".probabilities tr").count() == 10
     image = stack.find("forearm-from-the-ward.png")
     assert image is not None
     assert (image.source, image.status) == ("upload", "done")
-    wait_until(lambda: page.locator(".viewer img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
     take_screenshots(page, "upload")
 
     page.keyboard.press("r")  # Streamlit runs the script again
@@ -40,7 +40,7 @@ def test_an_uploaded_picture_is_classified(
 
     upload(page, stack, "forearm-again.png", png(1001, height=1250))
     page.get_by_text(f"this is image {image.id}").wait_for()
-    assert page.locator(".viewer h2").inner_text() == image.label
+    assert page.locator(".said h2").inner_text() == image.label
     assert stack.find("forearm-again.png") is None
 
 
@@ -58,5 +58,5 @@ def test_what_waits_says_why_and_finishes_by_itself(stack: Stack, page: Page) ->
         page.get_by_text("No worker is running").wait_for(timeout=40_000)
         upload(page, stack, "patient-one.png", png(1002))
         page.get_by_text("Still waiting because no worker is running").wait_for()
-    page.locator(".viewer h2").wait_for(timeout=60_000)
+    page.locator(".said h2").wait_for(timeout=60_000)
     stack.wait_for("patient-one.png")

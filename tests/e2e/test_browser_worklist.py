@@ -91,12 +91,12 @@ def test_an_open_image_shows_picture_and_all_probabilities(filled: Stack, page: 
     for name in ("ankle-fibula-03.jpg", "shin-both-bones-09-16bit.png", "wrist-monochrome1-10.dcm"):
         image = filled.wait_for(name)
         page.goto(f"{filled.url}/?image={image.id}")
-        picture = page.locator(".viewer img")
+        picture = page.locator(".stage img")
         picture.wait_for()
         wait_until(lambda picture=picture: picture.evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
         assert picture.evaluate("i => [i.naturalWidth, i.naturalHeight]") == [1000, 1250]
         assert page.locator(".probabilities tr").count() == 10
-        assert page.locator(".viewer h2").inner_text() == image.label
+        assert page.locator(".said h2").inner_text() == image.label
         assert name in page.locator(".about").inner_text()
 
 
@@ -104,8 +104,8 @@ def test_a_wide_original_reaches_the_browser_byte_for_byte(filled: Stack, page: 
     filled.drop("wide.png", png(901, height=2000))
     image = filled.wait_for("wide.png")
     page.goto(f"{filled.url}/?image={image.id}")
-    page.locator(".viewer img").wait_for()
-    source = page.locator(".viewer img").get_attribute("src")
+    page.locator(".stage img").wait_for()
+    source = page.locator(".stage img").get_attribute("src")
     assert page.request.get(f"{filled.url}{source}").body() == png(901, height=2000)
 
 
@@ -118,7 +118,7 @@ def test_a_reload_keeps_order_page_and_image(filled: Stack, page: Page) -> None:
     wait_until(lambda: page.locator(".rank").first.inner_text() == "26", "the second page", 20)
     rows(page).nth(2).click()
     page.wait_for_url("**image=**")
-    page.locator(".viewer img").wait_for()
+    page.locator(".stage img").wait_for()
     shown = [row.get_attribute("data-image") for row in rows(page).all()]
     opened = page.locator("[aria-current=true]").get_attribute("data-image")
 
@@ -126,17 +126,18 @@ def test_a_reload_keeps_order_page_and_image(filled: Stack, page: Page) -> None:
     new = filled.wait_for("while-reading.png")
     page.reload()
     rows(page).first.wait_for()
-    page.locator(".viewer img").wait_for()
+    page.locator(".stage img").wait_for()
     again = [row.get_attribute("data-image") for row in rows(page).all()]
-    assert [image for image in again if image != str(new.id)][: len(shown)] == shown[: len(again)]
-    assert again[0] == shown[0]
+    kept = [image for image in again if image != str(new.id)]
+    assert kept == shown[: len(kept)]  # the new one may have come to stand on this page, and pushed the last one off
+    assert len(kept) >= len(shown) - 1
     assert page.locator("[aria-current=true]").get_attribute("data-image") == opened
 
     page.get_by_role("link", name="Quarantine").click()
     page.get_by_text("Retry sends a file").wait_for()
     page.get_by_role("link", name="Worklist").click()
     page.wait_for_url("**after=**")
-    page.locator(".viewer img").wait_for()
+    page.locator(".stage img").wait_for()
     assert page.locator("[aria-current=true]").get_attribute("data-image") == opened
 
     page.get_by_role("button", name="Previous").click()
@@ -149,7 +150,7 @@ def test_a_name_with_markup_shows_literally(filled: Stack, page: Page) -> None:
     image = filled.wait_for(HOSTILE)
     page.goto(f"{filled.url}/?image={image.id}&sort=oldest")
     rows(page).first.wait_for()
-    while not page.locator(f"[data-image='{image.id}']").count():
+    while not page.locator(f"[data-image='{image.id}'] .name").count():
         first = page.locator(".rank").first.inner_text()
         page.get_by_role("button", name="Next").click()
         wait_until(lambda first=first: page.locator(".rank").first.inner_text() != first, "the next page", 20)
@@ -182,7 +183,7 @@ def test_screens(filled: Stack, page: Page, take_screenshots: Callable[[Page, st
     open_worklist(page, filled)
     take_screenshots(page, "worklist-closed")
     page.locator("[data-image]", has_text=re.compile("forearm|shin|ankle|femur|hand|wrist|arm")).first.click()
-    page.locator(".viewer img").wait_for()
-    wait_until(lambda: page.locator(".viewer img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    page.locator(".stage img").wait_for()
+    wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
     page.mouse.move(0, 0)
     take_screenshots(page, "worklist")

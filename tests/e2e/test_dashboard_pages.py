@@ -145,3 +145,17 @@ def test_rows_before_counts_in_every_order(engine: Engine) -> None:
         for sort in ("triage", "confidence_down", "confidence_up", "oldest", "newest"):
             images = queries.list_page(session, sort, size=10).images  # type: ignore[arg-type]
             assert [queries.rows_before(session, sort, image) for image in images] == list(range(7))  # type: ignore[arg-type]
+
+
+def test_the_system_page_tells_what_is_missing(engine: Engine) -> None:
+    said = shown(AppTest.from_function(_system_page, default_timeout=30).run())
+    assert "The queue (Redis) does not answer" in said
+    assert "No image came to an end in the last 24 hours." in said
+    assert "Nothing in the trail fits" in said
+    assert "sqlite" in said
+
+
+def _system_page() -> None:
+    from dashboard import system
+
+    system.show()

@@ -110,7 +110,20 @@ def test_every_code_of_the_core_has_words() -> None:
         raised |= set(re.findall(r'queries\.quarantine\(\s*session,\s*image,\s*"([a-z_]+)"', source))
     assert len(raised) > 10
     assert {code for code in raised if wording.error_title(code) == code.replace("_", " ")} == set()
-    assert wording.reason("unlike_training_data") == "unlike training data"
+    assert wording.reason("a_code_from_later") == "a code from later"
+
+
+def test_every_reason_of_the_model_has_words() -> None:
+    assert wording.reason("not_an_xray") == "This does not look like an X-ray"
+    assert wording.reason("unlike_training_data") == "This picture is unlike those that the model learnt from"
+    source = (PROJECT_DIR / "triage" / "classifier.py").read_text(encoding="utf-8")
+    codes = dict(re.findall(r'^([A-Z_]+) = "([a-z_]+)"', source, re.MULTILINE))
+    reasons = {codes[name] for name in re.findall(r"reasons\.append\((\w+)\)", source)}
+    assert len(reasons) == 4
+    work = (PROJECT_DIR / "worker" / "work.py").read_text(encoding="utf-8")
+    reasons |= {codes[name] for name in re.findall(r"with_reason\((\w+)\)", work)}
+    assert len(reasons) == 5
+    assert reasons == set(wording.REASONS) == set(wording.REASONS_SHORT)
 
 
 def test_every_event_of_the_core_has_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,17 @@ from triage import queries
 from triage.records import Image, open_database, reading_sessions
 from triage.samples import draw_radiograph
 from triage.settings import Settings
+
+WAIT_MILLISECONDS = 20_000
+READER = "CD"
+"""Who looks, in a browser of these tests."""
+
+
+def free_port() -> int:
+    """A port that nothing listens on, for a moment at least."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def png(seed: int, height: int = 400) -> bytes:

@@ -1,0 +1,89 @@
+"""Reading a picture in a real browser: tools, keys, and where the model looked."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+from waiting import wait_until
+from whole_stack import Stack, png
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def opened(stack: Stack, page: Page, request: pytest.FixtureRequest) -> Page:
+    name = f"{request.node.name}.png"
+    stack.drop(name, png(zlib.crc32(name.encode())))
+    page.goto(f"{stack.url}/?image={stack.wait_for(name).id}")
+    page.locator(".said h2").wait_for()
+    wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    return page
+
+
+def transform(page: Page) -> str:
+    return str(page.locator(".moved").evaluate("e => e.style.transform"))
+
+
+def look(page: Page) -> str:
+    return str(page.locator(".stage img").evaluate("e => e.style.filter"))
+
+
+def test_tools_by_click_and_by_key(opened: Page) -> None:
+    page = opened
+    tools = page.get_by_role("toolbar")
+    tools.get_by_role("button", name="Zoom in").click()
+    assert "scale(1.4)" in transform(page)
+    page.keyboard.press("i")
+    assert look(page) == "invert(1) brightness(100%) contrast(100%)"
+    page.keyboard.press("t")
+    assert "rotate(90deg)" in transform(page)
+    tools.get_by_label("Contrast").fill("150")
+    assert look(page).endswith("contrast(150%)")
+    page.keyboard.press("f")
+    assert transform(page) == "translate(0px, 0px) scale(1) rotate(0deg)"
+    assert look(page) == "brightness(100%) contrast(100%)"
+
+
+def test_wheel_and_drag_move_the_picture_and_keep_what_is_under_the_pointer(opened: Page) -> None:
+    page = opened
+    box = page.locator(".stage").bounding_box()
+    assert box is not None
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.wheel(0, -100)
+    wait_until(lambda: "scale(1.15)" in transform(page), "the wheel to zoom", 10)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 40, middle[1] + 25)
+    page.mouse.up()
+    assert transform(page).startswith("translate(40px, 25px)")
+
+
+def test_where_the_model_looked_is_off_until_it_is_asked_for(
+    opened: Page, take_screenshots: Callable[[Page, str], None]
+) -> None:
+    page = opened
+    overlay = page.locator(".stage canvas")
+    assert overlay.evaluate("e => e.style.opacity") == "0"
+    page.keyboard.press("h")
+    assert overlay.evaluate("e => e.style.opacity") == "0.6"
+    painted = "e => e.getContext('2d').getImageData(0, 0, e.width, e.height).data.some(value => value > 0)"
+    assert overlay.evaluate(painted)
+    assert str(page.locator(".stage").get_attribute("title")).startswith("Where the model looked for “")
+    take_screenshots(page, "viewer")
+    page.get_by_role("toolbar").get_by_label("Where the model looked").fill("0")
+    assert overlay.evaluate("e => e.style.opacity") == "0"
+
+
+def test_keys_are_letters_while_somebody_types(opened: Page) -> None:
+    page = opened
+    page.get_by_text("Add a note").click()
+    page.get_by_placeholder("Goes with the next verdict").press_sequentially("tifi")
+    assert transform(page) == "translate(0px, 0px) scale(1) rotate(0deg)"
+    assert look(page) == "brightness(100%) contrast(100%)"
