@@ -41,7 +41,7 @@ def pinned_model() -> Path | None:
 @pytest.fixture(scope="session")
 def model_path(pinned_model: Path | None) -> Path:
     """The bundle that tests classify with: the one that ships."""
-    return pinned_model or find_bundle(Settings(_env_file=None, model=None))
+    return pinned_model or find_bundle(Settings(_env_file=None, model=None, home=Path("/nowhere")))
 
 
 @pytest.fixture
