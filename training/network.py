@@ -171,7 +171,9 @@ def assemble(backbone: Any, taps: Sequence[str], head: Any, temperature: float) 
     whole = keras.Model(backbone.input, [backbone.get_layer(tap).output for tap in taps], name="backbone")
     maps = whole(three, training=False)
     maps = maps if isinstance(maps, list) else [maps]
-    pooled = [layers.GlobalAveragePooling2D()(each) for each in maps]
+    # Named, as every layer that the twin names its tensors after: Keras would count on from the models before this one,
+    # and a run that was resumed would then write another file.
+    pooled = [layers.GlobalAveragePooling2D(name=f"mean_{number}")(each) for number, each in enumerate(maps)]
     features = layers.Concatenate(name=FEATURES)(pooled) if len(pooled) > 1 else layers.Identity(name=FEATURES)(*pooled)
     standard = head.get_layer("standardise")
     hidden = head.get_layer(HIDDEN)(standard(features))
@@ -190,7 +192,7 @@ def assemble(backbone: Any, taps: Sequence[str], head: Any, temperature: float) 
     best = keras.ops.max(logits, axis=-1, keepdims=True)
     top = keras.ops.cast(keras.ops.greater_equal(logits, best), "float32")
     active = keras.ops.cast(keras.ops.greater(hidden, 0.0), "float32")
-    weights = back_to_maps(layers.Multiply()([back_to_hidden(top), active]))
+    weights = back_to_maps(layers.Multiply(name="hidden_weights")([back_to_hidden(top), active]))
     back_to_hidden.set_weights([second.T])
     back_to_maps.set_weights([first[-channels:].T / deviation / places])
     weighted = keras.ops.sum(maps[-1] * keras.ops.reshape(weights, (-1, 1, 1, channels)), axis=-1)
