@@ -15,6 +15,7 @@ from dashboard import (
     status_strip,
     system,
     upload,
+    whereabouts,
     wording,
     wording_system,
     worklist,
@@ -55,7 +56,7 @@ def main() -> None:
     else:
         status_strip.show_strip()
         if page.url_path != "":  # the default page, which is the worklist, has none
-            worklist.leave()
+            whereabouts.leave()
         page.run()
 
 

@@ -53,7 +53,7 @@ def why_waiting(status: str, state: connections.QueueState, waiting: int, source
 def _show_waiting(image_id: int) -> None:
     with connections.reading() as session:
         image = queries.image_with_all(session, image_id)
-        waiting = queries.counts(session)[QUEUED]
+        waiting = queries.capped_counts(session)[QUEUED]
     if image is None or image.status not in WAITING:
         st.rerun()
     why = why_waiting(image.status, connections.queue_state(), waiting, image.source)

@@ -1,23 +1,35 @@
-"""Where a reader is: sort, page and selected image, kept in the address so that a reload or a link finds them."""
+"""Where a reader is: order, page and selected image, kept in the address so that a reload or a link finds them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from triage.queries import Cursor, Sort
+from dashboard.choice import Choice, read_choice, written
+from triage.records import DONE, LANES
+from triage.worklist import Cursor, Sort
 
 PAGE_SIZE = 25
-DEFAULT_SORT: Sort = "triage"
-SORTS: tuple[Sort, ...] = ("triage", "confidence_down", "confidence_up", "oldest")
+SORTS: tuple[Sort, ...] = ("triage", "urgency", "confidence_down", "confidence_up", "oldest")
+DEFAULT_SORT = SORTS[0]
 
-_KINDS: dict[str, tuple[type[Any], ...]] = {
-    "triage": (bool, float, int),
-    "confidence_down": (float, int),
-    "confidence_up": (float, int),
+
+class _Lane(int):
+    """A number that names a lane."""
+
+
+class _Share(float):
+    """A number between 0 and 1."""
+
+
+_KINDS: dict[Sort, tuple[type[Any], ...]] = {
+    "triage": (_Lane, _Share, int),
+    "confidence_down": (_Share, int),
+    "confidence_up": (_Share, int),
+    "urgency": (_Share, int),
     "oldest": (datetime, int),
     "newest": (datetime, int),
 }
@@ -35,12 +47,14 @@ class Place:
         after: cursor of the row before the page; None: not given.
         before: cursor of the row behind the page; None: not given. Without both it is the first page.
         image_id: the image that is open, if one is.
+        choice: what is listed.
     """
 
     sort: Sort = DEFAULT_SORT
     after: Cursor | None = None
     before: Cursor | None = None
     image_id: int | None = None
+    choice: Choice = field(default_factory=Choice)
 
     def at_start(self) -> Place:
         """The first page of the same order, with the same image open."""
@@ -75,13 +89,13 @@ def _read_value(value: Any, kind: type[Any]) -> Any:
         if at.tzinfo is None:
             raise ValueError("a time without a zone")
         return at
-    if kind is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise ValueError("no confidence")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("no number")
+    if kind is _Share and 0 <= value <= 1:
         return float(value)
-    if kind is bool and isinstance(value, bool):
-        return value
-    if kind is int and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_ID:
+    if kind is _Lane and value in LANES:
+        return int(value)
+    if kind is int and isinstance(value, int) and 0 <= value <= _LARGEST_ID:
         return value
     raise ValueError("another kind of value")
 
@@ -89,11 +103,14 @@ def _read_value(value: Any, kind: type[Any]) -> Any:
 def read_place(params: Mapping[str, str], sorts: tuple[Sort, ...] = SORTS) -> Place:
     """The place that an address names; what cannot be read in it is left out."""
     sort = next((known for known in sorts if known == params.get("sort")), sorts[0])
+    choice = read_choice(params)
+    if choice.status != DONE and "oldest" in sorts:
+        sort = "oldest"  # the model has said nothing of them to sort by
     chosen = params.get("image", "")
     image_id = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 19 else None
     after = read_cursor(params.get("after"), sort)
     before = None if after is not None else read_cursor(params.get("before"), sort)
-    return Place(sort, after, before, image_id)
+    return Place(sort, after, before, image_id, choice)
 
 
 def write_place(params: MutableMapping[str, str], place: Place, sorts: tuple[Sort, ...] = SORTS) -> None:
@@ -103,6 +120,7 @@ def write_place(params: MutableMapping[str, str], place: Place, sorts: tuple[Sor
         "after": write_cursor(place.after) if place.after is not None else None,
         "before": write_cursor(place.before) if place.before is not None else None,
         "image": None if place.image_id is None else str(place.image_id),
+        **written(place.choice),
     }
     for name, value in wanted.items():
         if value is None:

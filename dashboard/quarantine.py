@@ -14,8 +14,8 @@ from dashboard.picture import can_preview, preview_url
 from triage import queries
 from triage.intake import utc_now
 from triage.quarantine import hindrance, retry
-from triage.queries import Sort
 from triage.records import QUARANTINED, Image, sessions
+from triage.worklist import Sort
 
 REFRESH_SECONDS = 2.0
 SORTS: tuple[Sort, ...] = ("newest",)
@@ -31,18 +31,11 @@ def show() -> None:
     """
     place = paging.read_place(st.query_params, SORTS)
     with connections.reading() as session:
-        page = queries.list_page(
-            session,
-            place.sort,
-            size=paging.PAGE_SIZE,
-            after=place.after,
-            before=place.before,
-            statuses=(QUARANTINED,),
-        )
+        page = queries.quarantined_page(session, size=paging.PAGE_SIZE, after=place.after, before=place.before)
         if not page.images and place != place.at_start():
             place = place.at_start()
-            page = queries.list_page(session, place.sort, size=paging.PAGE_SIZE, statuses=(QUARANTINED,))
-        total = queries.counts(session)[QUARANTINED]
+            page = queries.quarantined_page(session, size=paging.PAGE_SIZE)
+        total = queries.capped_counts(session)[QUARANTINED]
     _go(place)
     st.session_state[_SEEN_KEY] = total
     intro, news = st.columns([4, 1], gap="medium")
@@ -63,7 +56,7 @@ def _go(place: Place) -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _say_news() -> None:
     with connections.reading() as session:
-        total = queries.counts(session)[QUARANTINED]
+        total = queries.capped_counts(session)[QUARANTINED]
     more = total - st.session_state.get(_SEEN_KEY, total)
     with st.container(horizontal=True, vertical_alignment="center", key="news"):
         said = wording.QUARANTINE_NEW.format(count=more) if more > 0 else ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import connections, markup, wording
-from triage import NOTICE, queries
+from triage import NOTICE, queries, worklist
 from triage.intake import utc_now
-from triage.records import DONE, PROCESSING, QUARANTINED, QUEUED
+from triage.records import DONE, NEEDS_REVIEW, PROCESSING, QUARANTINED, QUEUED
 
 REFRESH_SECONDS = 2.0
 
@@ -16,8 +16,8 @@ REFRESH_SECONDS = 2.0
 def show_strip() -> None:
     """Counts, the oldest wait, and whether queue and workers are there; keeps itself up to date."""
     with connections.reading() as session:
-        counts = queries.counts(session)
-        needing_review = queries.needing_review(session)
+        counts = queries.capped_counts(session)
+        needing_review = worklist.count_in_lane(session, NEEDS_REVIEW)
         oldest = queries.oldest_waiting(session)
     wait = "–" if oldest is None else wording.duration(utc_now() - oldest)
     figures: list[tuple[int | str, str]] = [
@@ -56,4 +56,6 @@ def trouble(reachable: bool, children: int) -> str | None:
 
 
 def _grouped(value: int | str) -> str:
-    return f"{value:,}" if isinstance(value, int) else value
+    if not isinstance(value, int):
+        return value
+    return wording.more_than(queries.COUNT_LIMIT) if value > queries.COUNT_LIMIT else f"{value:,}"

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from triage.pixels import REJECTION_CODES
-from triage.queries import Sort
 from triage.records import AGREE, CORRECT, DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED
 
 TITLE = "Fracture triage"
@@ -108,6 +107,7 @@ EVENTS = {
     "rescored": "classified again, by another model version",
     "rescore_failed": "could not be read again for another model version; its result stays",
     "restored": "brought back from a backup; back in the queue",
+    "urgency_weights_changed": "the weights of urgency were changed",
     "home_restored": "this home was restored from a backup",
     "viewed": "looked at",
     "exported": "a list was exported",
@@ -124,25 +124,10 @@ IMAGE = "Image"
 STUDY = "Study"
 RECEIVED = "Received"
 FINISHED = "Finished"
-NOTHING_OPEN = "Choose an image from the list to see the picture and what the model says."
 NO_SUCH_IMAGE = "There is no image {id} here. The link may come from another installation."
 
-# -- worklist ---------------------------------------------------------------------------------------------
-
-SORT_LABEL = "Order"
-SORTS: dict[Sort, str] = {
-    "triage": "Needs review first",
-    "confidence_down": "Most confident",
-    "confidence_up": "Least confident",
-    "oldest": "Oldest",
-}
 PREVIOUS = "Previous"
 NEXT = "Next"
-IN_STUDY = " · study {id}"
-PAGE_POSITION = "{first:,}–{last:,} of {total:,}"
-EMPTY = "Nothing has been classified yet."
-EMPTY_WAITING = "Nothing has been classified yet; {waiting:,} wait."
-EMPTY_HOW = "Drop JPG, PNG or DICOM files into the inbox, or use Upload. The inbox is"
 
 # -- header -----------------------------------------------------------------------------------------------
 
@@ -263,6 +248,11 @@ def event(name: str, detail: Mapping[str, Any]) -> str:
     if name == "reviewed" and isinstance(detail.get("verdict"), str):
         return f"{said}: {verdict(detail['verdict'], detail.get('label')).lower()}"
     return said
+
+
+def more_than(number: int) -> str:
+    """A number at which counting ended."""
+    return f"{number:,}+"
 
 
 def workers(children: int) -> str:

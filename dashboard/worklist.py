@@ -1,4 +1,4 @@
-"""The worklist: classified images in the order in which to look at them, and the one that is open beside it."""
+"""The worklist: studies in the order in which to look at them, and the image that is open beside it."""
 
 from __future__ import annotations
 
@@ -7,147 +7,151 @@ from dataclasses import dataclass, replace
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from dashboard import connections, detail, markup, paging, reader, wording
+from dashboard import (
+    connections,
+    detail,
+    markup,
+    paging,
+    reader,
+    whereabouts,
+    wording,
+    wording_worklist,
+    worklist_export,
+    worklist_filters,
+)
+from dashboard.choice import Choice
 from dashboard.paging import Place
-from dashboard.worklist_rows import row_of, show_rows
-from triage import queries
+from dashboard.whereabouts import go, here
+from dashboard.worklist_rows import Turn, row_of, show_rows
+from triage import queries, worklist
 from triage.intake import utc_now
-from triage.records import DONE, PROCESSING, QUEUED
+from triage.records import PROCESSING, QUEUED
 from triage.settings import get_settings
+from triage.worklist import View
 
 REFRESH_SECONDS = 2.0
-_SORT_KEY = "worklist_sort"
-_PLACE_KEY = "worklist_place"
-_LEFT_KEY = "worklist_left"
+_TURNED_KEY = "worklist_turned"
 
 
 @dataclass(frozen=True)
 class _Shown:
     """A page as it was read, and where the reader is by now."""
 
-    page: queries.Page
+    view: View
     place: Place
-    rows_before: int
 
 
 def show() -> None:
     """List on the left, the open image on the right."""
-    _come_back()
+    whereabouts.come_back()
     list_side, image_side = st.columns([6, 8], gap="medium")
     with list_side:
-        _show_sorts()
+        worklist_filters.show()
         _show_list()
     with image_side, st.container(key="opened"):
-        image_id = paging.read_place(st.query_params).image_id
+        image_id = here().image_id
         if image_id is None:
-            st.html(markup.element("p", markup.text(wording.NOTHING_OPEN), class_="hint"))
+            st.html(markup.element("p", markup.text(wording_worklist.NOTHING_OPEN), class_="hint"))
         else:
             detail.show(image_id)
 
 
-def _come_back() -> None:
-    """Go on where the reader left the list for another page: the menu's link carries no place."""
-    left = st.session_state.pop(_LEFT_KEY, None)
-    if isinstance(left, Place) and not st.query_params:
-        _go(left)
-
-
-def leave() -> None:
-    """Note, on every other page, where the reader was in the list."""
-    st.session_state[_LEFT_KEY] = st.session_state.get(_LEFT_KEY) or st.session_state.get(_PLACE_KEY)
-
-
-def _go(place: Place) -> None:
-    st.session_state[_PLACE_KEY] = place
-    paging.write_place(st.query_params, place)
-
-
-def _show_sorts() -> None:
-    # The address is what counts: the control shows it, and writes it when it is used.
-    st.session_state[_SORT_KEY] = paging.read_place(st.query_params).sort
-
-    def changed() -> None:
-        place = paging.read_place(st.query_params)
-        # A click on the order that is chosen already takes the choice away; then it stays what it was.
-        _go(replace(place.at_start(), sort=st.session_state[_SORT_KEY] or place.sort))
-
-    st.segmented_control(
-        wording.SORT_LABEL,
-        paging.SORTS,
-        format_func=lambda sort: wording.SORTS[sort],
-        key=_SORT_KEY,
-        on_change=changed,
-        label_visibility="collapsed",
-    )
-
-
 @st.fragment(run_every=REFRESH_SECONDS)
 def _show_list() -> None:
+    zone = reader.time_zone()
     with connections.reading() as session:
-        shown = _read_page(session, paging.read_place(st.query_params))
-        counts = queries.counts(session)
-    _go(shown.place)
-    if not shown.page.images:
-        _show_empty(counts[QUEUED] + counts[PROCESSING])
-        return
-    now, zone = utc_now(), reader.time_zone()
-    rows = [
-        row_of(image, shown.rows_before + position, now, zone)
-        for position, image in enumerate(shown.page.images, start=1)
-    ]
-    place = shown.place
-    chosen = show_rows(rows, place.image_id, f"{place.sort} {place.after} {place.before}")
-    _show_paging(shown, counts[DONE])
-    if chosen is not None and chosen != place.image_id:
-        _go(replace(place, image_id=chosen))
+        shown = _read_page(session, here())
+        place, view = shown.place, shown.view
+        opened = None if place.image_id is None else queries.study_of(session, place.image_id)
+        waiting = 0
+        if not view.entries:
+            counts = queries.capped_counts(session)
+            waiting = counts[QUEUED] + counts[PROCESSING]
+    turned: Turn | None = st.session_state.pop(_TURNED_KEY, None)
+    if turned is not None and view.entries:
+        # A key went on beyond the end of the page before: the next study is the first of this one.
+        entry = view.entries[0 if turned == "next" else -1]
+        place = replace(place, image_id=entry.image_id)
+        go(place)
         st.rerun()
+    go(place)
+    worklist_filters.show_lanes(place, view)
+    if not view.entries:
+        _show_empty(place.choice, waiting)
+        return
+    now = utc_now()
+    rows = [
+        row_of(entry, view.before.number + position if view.before.is_exact else None, now, zone)
+        for position, entry in enumerate(view.entries, start=1)
+    ]
+    chosen, turn = show_rows(rows, opened, f"{place.sort} {place.after} {place.before} {place.choice}")
+    _show_paging(shown)
+    if turn is not None:
+        cursor = view.next if turn == "next" else view.previous
+        if cursor is not None:
+            st.session_state[_TURNED_KEY] = turn
+            go(_turn(place, view, turn))
+            st.rerun(scope="fragment")
+    elif chosen is not None and chosen != place.image_id:
+        go(replace(place, image_id=chosen))
+        st.rerun()
+
+
+def _turn(place: Place, view: View, turn: Turn) -> Place:
+    if turn == "next":
+        return replace(place, after=view.next, before=None)
+    return replace(place, after=None, before=view.previous)
 
 
 def _read_page(session: Session, place: Place) -> _Shown:
     """The page of a place; the first page where that has run empty, or begins only a few rows further down.
 
-    The latter is what paging back gives after new images came in above: the top of the list matters most.
+    The latter is what paging back gives after new studies came in above: the top of the list matters most.
     """
-    page = _list(session, place)
-    before = queries.rows_before(session, place.sort, page.images[0]) if page.images else 0
-    paged_back_to_top = place.before is not None and before < paging.PAGE_SIZE // 2
-    if place != place.at_start() and (not page.images or paged_back_to_top):
+    view = _read(session, place)
+    close = view.before.is_exact and view.before.number < paging.PAGE_SIZE // 2
+    if place != place.at_start() and (not view.entries or (place.before is not None and close)):
         place = place.at_start()
-        return _Shown(_list(session, place), place, 0)
-    return _Shown(page, place, before if place != place.at_start() else 0)
+        return _Shown(_read(session, place), place)
+    return _Shown(view, place)
 
 
-def _list(session: Session, place: Place) -> queries.Page:
-    return queries.list_page(session, place.sort, size=paging.PAGE_SIZE, after=place.after, before=place.before)
+def _read(session: Session, place: Place) -> View:
+    filters = place.choice.filters(reader.time_zone())
+    return worklist.read_page(
+        session, filters, place.sort, size=paging.PAGE_SIZE, after=place.after, before=place.before
+    )
 
 
-def _show_paging(shown: _Shown, total: int) -> None:
-    place, page = shown.place, shown.page
-    last = shown.rows_before + len(page.images)
-    position = wording.PAGE_POSITION.format(first=shown.rows_before + 1, last=last, total=max(total, last))
+def _show_paging(shown: _Shown) -> None:
+    place, view = shown.place, shown.view
     with st.container(horizontal=True, vertical_alignment="center", key="paging"):
         st.button(
             wording.PREVIOUS,
             icon=":material/chevron_left:",
-            disabled=page.previous is None,
-            on_click=_go,
-            args=(replace(place, after=None, before=page.previous),),
+            disabled=view.previous is None,
+            on_click=lambda: go(_turn(place, view, "previous")),
         )
-        st.html(markup.element("p", markup.text(position), class_="position"))
+        said = wording_worklist.position(view, place.choice.lane)
+        st.html(markup.element("p", markup.text(said), class_="position"))
         st.button(
             wording.NEXT,
             icon=":material/chevron_right:",
             icon_position="right",
-            disabled=page.next is None,
-            on_click=_go,
-            args=(replace(place, after=page.next, before=None),),
+            disabled=view.next is None,
+            on_click=lambda: go(_turn(place, view, "next")),
         )
+        worklist_export.show(place)
 
 
-def _show_empty(waiting: int) -> None:
-    said = wording.EMPTY_WAITING.format(waiting=waiting) if waiting else wording.EMPTY
+def _show_empty(choice: Choice, waiting: int) -> None:
+    if choice != Choice():
+        st.html(markup.element("div", markup.element("b", markup.text(wording_worklist.NOTHING_FITS)), class_="empty"))
+        st.button(wording_worklist.SHOW_ALL, on_click=lambda: go(Place()))
+        return
+    said = wording_worklist.EMPTY_WAITING.format(waiting=waiting) if waiting else wording_worklist.EMPTY
     inbox = markup.element("code", markup.text(get_settings().inbox_dir))
-    what_to_do = f"{markup.text(wording.EMPTY_HOW)} {inbox}"
+    what_to_do = f"{markup.text(wording_worklist.EMPTY_HOW)} {inbox}"
     st.html(
         markup.element("div", markup.element("b", markup.text(said)) + markup.element("p", what_to_do), class_="empty")
     )

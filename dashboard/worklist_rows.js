@@ -1,5 +1,8 @@
 // Draws the rows of the worklist. Everything from outside is set as text, never as markup.
 
+const ANSWER_MILLISECONDS = 5000;
+const STEPS = { j: 1, J: 1, ArrowDown: 1, k: -1, K: -1, ArrowUp: -1 };
+
 function piece(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -12,50 +15,114 @@ function draw(row, opened, open) {
   const button = piece("button");
   button.type = "button";
   button.dataset.image = String(row.id);
-  if (row.id === opened) button.setAttribute("aria-current", "true");
-  button.onclick = () => open(row.id);
+  button.dataset.study = String(row.study);
+  if (row.seen) button.classList.add("seen");
+  if (row.study === opened) button.setAttribute("aria-current", "true");
+  button.onclick = () => open(row);
 
   const label = piece("span", "label");
   label.append(piece("b", "", row.label));
   if (row.badge) label.append(piece("span", "badge", row.badge));
 
   const confidence = piece("span", "confidence");
-  const bar = piece("span", "bar");
-  const filled = piece("span");
-  filled.style.width = `${row.confidence * 100}%`;
-  bar.setAttribute("aria-hidden", "true");
-  bar.append(filled);
-  confidence.append(bar, piece("span", "number", row.percent));
+  if (row.confidence !== null) {
+    const bar = piece("span", "bar");
+    const filled = piece("span");
+    filled.style.width = `${row.confidence * 100}%`;
+    bar.setAttribute("aria-hidden", "true");
+    bar.append(filled);
+    confidence.append(bar, piece("span", "number", row.percent));
+    confidence.title = row.urgency;
+  }
 
   const name = piece("bdi", "name", row.name);
   name.title = row.name;
   const origin = piece("span", "origin");
   origin.append(name);
+  if (row.more) origin.append(piece("span", "more", row.more));
   if (row.why) origin.append(piece("span", "why", row.why));
   button.append(piece("span", "rank", row.number), label, confidence, origin, piece("span", "when", row.when));
   item.append(button);
   return item;
 }
 
+// The row that the reader is at: under the pointer, else that of the keyboard, else the open one.
+function anchor(list) {
+  return list.querySelector("button:hover") ?? list.querySelector("button:focus") ?? list.querySelector("[aria-current]");
+}
+
+const find = (list, study) => list.querySelector(`button[data-study="${study}"]`);
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector("ol");
   const drawn = JSON.stringify(data);
-  if (list.dataset.drawn === drawn) return;
-  const place = parentElement.activeElement?.dataset?.image;
-  const turned = list.dataset.page !== data.page;
-  list.setAttribute("aria-label", data.title);
-  list.dataset.drawn = drawn;
-  list.dataset.page = data.page;
 
-  const open = (id) => {
+  const mark = (study) => {
     for (const button of list.querySelectorAll("button")) {
-      if (button.dataset.image === String(id)) button.setAttribute("aria-current", "true");
+      if (button.dataset.study === String(study)) button.setAttribute("aria-current", "true");
       else button.removeAttribute("aria-current");
     }
-    setTriggerValue("opened", id);
   };
-  const top = list.scrollTop;
-  list.replaceChildren(...data.rows.map((row) => draw(row, data.opened, open)));
-  list.scrollTop = turned ? 0 : top;
-  if (place) list.querySelector(`button[data-image="${place}"]`)?.focus({ preventScroll: true });
+  const open = (row) => {
+    mark(row.study);
+    list.asked = { study: row.study, until: performance.now() + ANSWER_MILLISECONDS };
+    setTriggerValue("opened", row.id);
+  };
+  // Somebody who goes on quickly is ahead of the server: what they asked for last counts until it has answered.
+  if (list.asked && (list.asked.study === data.opened || list.dataset.page !== data.page || performance.now() > list.asked.until)) {
+    list.asked = null;
+  }
+  const isOpen = list.asked ? list.asked.study : data.opened;
+
+  if (list.dataset.drawn !== drawn) {
+    const turned = list.dataset.page !== data.page;
+    const held = turned ? null : anchor(list);
+    const study = held?.dataset.study;
+    const focused = held !== null && held === parentElement.activeElement;
+    const from = held?.getBoundingClientRect().top;
+    const top = list.scrollTop;
+    list.setAttribute("aria-label", data.title);
+    list.dataset.drawn = drawn;
+    list.dataset.page = data.page;
+    list.replaceChildren(...data.rows.map((row) => draw(row, isOpen, open)));
+    list.scrollTop = turned ? 0 : top;
+    const again = study === undefined ? null : find(list, study);
+    if (again) {
+      // What came in above must not move the row that somebody is about to press.
+      list.scrollTop += again.getBoundingClientRect().top - from;
+      if (focused) again.focus({ preventScroll: true });
+    }
+    // Where the open row was: once it has left the list, the next one is the one that took its place.
+    const at = data.rows.findIndex((row) => row.study === isOpen);
+    if (at >= 0) list.opened = at;
+    else list.gone = !turned && list.opened !== undefined;
+    if (at >= 0) list.gone = false;
+    if (turned && at < 0) list.opened = undefined;
+  }
+
+  const onKey = (event) => {
+    const step = STEPS[event.key];
+    const typing = event.composedPath().some((each) => /^(INPUT|TEXTAREA|SELECT)$/.test(each.tagName ?? "") || each.isContentEditable);
+    if (!step || typing || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    const inOther = event.composedPath().some((each) => ["listbox", "menu", "dialog", "radiogroup"].includes(each.role));
+    if (inOther) return;
+    event.preventDefault();
+    const buttons = [...list.querySelectorAll("button")];
+    const at = buttons.findIndex((button) => button.hasAttribute("aria-current"));
+    let wanted = 0;
+    if (at >= 0) wanted = at + step;
+    else if (list.gone) wanted = step > 0 ? list.opened : list.opened - 1;
+    if (wanted < 0 || wanted >= buttons.length) {
+      setTriggerValue("turned", step > 0 ? "next" : "previous");
+      return;
+    }
+    buttons[wanted].scrollIntoView({ block: "nearest" });
+    buttons[wanted].focus({ preventScroll: true });
+    open(data.rows[wanted]);
+  };
+  // This function runs at every refresh, and what it returns only when the list goes.
+  document.removeEventListener("keydown", list.onKey);
+  list.onKey = onKey;
+  document.addEventListener("keydown", onKey);
+  return () => document.removeEventListener("keydown", list.onKey);
 }

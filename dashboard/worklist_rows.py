@@ -6,51 +6,73 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import streamlit as st
 
-from dashboard import markup, wording
-from triage.records import Image
+from dashboard import markup, wording, wording_worklist
+from triage.records import DONE, OVERDUE, REVIEWED, WorklistEntry
+
+Turn = Literal["next", "previous"]
 
 
 class Row(TypedDict):
     """What one row shows; all texts are ready to be read."""
 
     id: int
+    study: int
     number: str
     label: str
     badge: str | None
+    seen: bool
     why: str
-    confidence: float
+    confidence: float | None
     percent: str
+    urgency: str
     name: str
+    more: str
     when: str
 
 
-def row_of(image: Image, number: int, now: datetime, zone: tzinfo) -> Row:
-    """The row of a classified image.
+def row_of(entry: WorklistEntry, number: int | None, now: datetime, zone: tzinfo) -> Row:
+    """The row of a study, by its worst image.
 
     Args:
-        image: with its predictions loaded.
-        number: its place in the whole list, from 1.
+        entry: with image and predictions loaded.
+        number: its place in the whole list, from 1; None: too far down to be counted.
         now: the time now.
         zone: of the reader.
     """
-    reasons = image.predictions[-1].reasons if image.predictions else []
+    image = entry.image
+    done = entry.status == DONE
+    reasons = image.predictions[-1].reasons if done and image.predictions else []
     said = ", ".join(wording.reason(code, short=True) for code in reasons)
-    confidence = image.confidence or 0.0
+    more = [markup.legible(entry.body_part)] if entry.body_part else []
+    if entry.images > 1:
+        more.append(wording_worklist.IMAGES.format(count=entry.images))
     return Row(
         id=image.id,
-        number=f"{number:,}",
-        label=markup.legible(image.label or ""),
-        badge=wording.NEEDS_REVIEW if image.needs_review else None,
+        study=entry.study_id,
+        number="" if number is None else f"{number:,}",
+        label=markup.legible(entry.label or "") if done else wording_worklist.STATUS_ROW[entry.status],
+        badge=_badge(entry) if done else None,
+        seen=entry.lane == REVIEWED,
         why=said if image.needs_review else "",
-        confidence=confidence,
-        percent=wording.percent(confidence),
+        confidence=entry.confidence if done else None,
+        percent=wording.percent(entry.confidence) if done else "",
+        urgency=wording_worklist.URGENCY.format(percent=wording.percent(entry.urgency)) if done else "",
         name=markup.legible(image.source_name),
-        when=wording.moment(image.received_at, now, zone) + wording.IN_STUDY.format(id=image.study_id),
+        more=" · ".join(more),
+        when=wording.moment(entry.received_at, now, zone),
     )
+
+
+def _badge(entry: WorklistEntry) -> str | None:
+    if entry.lane == OVERDUE:
+        return wording_worklist.OVERDUE_BADGE
+    if entry.lane == REVIEWED:
+        return wording_worklist.REVIEWED_BADGE
+    return wording.NEEDS_REVIEW if entry.image.needs_review else None
 
 
 @cache
@@ -64,18 +86,20 @@ def _component() -> Any:
     )
 
 
-def show_rows(rows: Sequence[Row], opened: int | None, page: str) -> int | None:
+def show_rows(rows: Sequence[Row], opened: int | None, page: str) -> tuple[int | None, Turn | None]:
     """Draw the rows.
 
     Args:
         rows: top to bottom.
-        opened: the image that is marked as open.
+        opened: the study that is marked as open.
         page: anything that changes when the reader turns the page; the list then starts at its top.
 
     Returns:
-        The image that was just chosen, in the one run that follows the click; else None.
+        The image that was just chosen, and whether a key went on beyond the end of the page; each only in the one
+        run that follows.
     """
     data = {"rows": list(rows), "opened": opened, "page": page, "title": wording.WORKLIST}
-    result = _component()(data=data, key="worklist_rows", on_opened_change=lambda: None)
-    chosen = result.opened
-    return chosen if isinstance(chosen, int) else None
+    result = _component()(data=data, key="worklist_rows", on_opened_change=lambda: None, on_turned_change=lambda: None)
+    chosen, turned = result.opened, result.turned
+    turn: Turn | None = "next" if turned == "next" else "previous" if turned == "previous" else None
+    return chosen if isinstance(chosen, int) else None, turn

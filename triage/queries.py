@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 
@@ -27,7 +27,13 @@ from triage.records import (
     SourceName,
     Study,
     add_on_commit,
+    derive_on_commit,
 )
+from triage.urgency_weights import weigh
+from triage.worklist_entries import refresh
+
+_CHANGE_NOTHING_SHOWN = {"leased", "viewed", "rescore_failed"}
+"""Events of which the worklist shows nothing; each other one tells of a change that it may show."""
 
 # -- audit ------------------------------------------------------------------------------------------------
 
@@ -43,6 +49,8 @@ def record_event(
 ) -> None:
     """Add one row to the audit trail, in the transaction that makes the change it tells of."""
     add_on_commit(session, image, {"at": at, "actor": actor, "event": event, "detail": dict(detail or {})})
+    if image is not None and event not in _CHANGE_NOTHING_SHOWN:
+        derive_on_commit(session, image, refresh)
 
 
 # -- intake -----------------------------------------------------------------------------------------------
@@ -156,7 +164,7 @@ def finish(session: Session, image: Image, prediction: Prediction, *, actor: str
 
     ``image`` comes from ``owned``.
     """
-    _let_count(image, prediction)
+    _let_count(session, image, prediction)
     image.status = DONE
     image.finished_at = prediction.created_at
     image.lease_owner = image.leased_until = None
@@ -171,7 +179,7 @@ def finish(session: Session, image: Image, prediction: Prediction, *, actor: str
     )
 
 
-def _let_count(image: Image, prediction: Prediction) -> None:
+def _let_count(session: Session, image: Image, prediction: Prediction) -> None:
     """Make this version's prediction the newest of an image, and repeat it in the image.
 
     Where the version has spoken before, what it said then stays, and takes a new turn if another has spoken since.
@@ -186,6 +194,7 @@ def _let_count(image: Image, prediction: Prediction) -> None:
         known.turn = newest.turn + 1
     image.label, image.confidence = known.label, known.confidence
     image.needs_review = known.needs_review
+    weigh(session, image, known.probabilities)
 
 
 def quarantine(session: Session, image: Image, code: str, detail: str, *, actor: str, at: datetime) -> None:
@@ -269,7 +278,7 @@ def rescore(session: Session, image: Image, prediction: Prediction, *, actor: st
     ``image`` comes from ``locked_for_rescore``.
     """
     before = image.predictions[-1].model_version
-    _let_count(image, prediction)
+    _let_count(session, image, prediction)
     record_event(
         session,
         "rescored",
@@ -390,6 +399,19 @@ def counts(session: Session) -> dict[str, int]:
     return {status: found.get(status, 0) for status in STATUSES}
 
 
+COUNT_LIMIT = 10_000
+"""Where a page shows how many there are, it counts up to here."""
+
+
+def capped_counts(session: Session) -> dict[str, int]:
+    """Images per status, each up to `COUNT_LIMIT`; one more than that where there are more."""
+    found = {}
+    for status in STATUSES:
+        some = select(Image.id).where(Image.status == status).limit(COUNT_LIMIT + 1).subquery()
+        found[status] = session.scalar(select(func.count()).select_from(some)) or 0
+    return found
+
+
 def oldest_waiting(session: Session) -> datetime | None:
     """When the image that has waited longest came in; None when none waits."""
     return session.scalar(select(func.min(Image.received_at)).where(Image.status.in_((QUEUED, PROCESSING))))
@@ -445,19 +467,28 @@ def status_of(session: Session, image_id: int) -> str | None:
     return session.scalar(select(Image.status).where(Image.id == image_id))
 
 
-def needing_review(session: Session) -> int:
-    """How many classified images the model asks a human to look at."""
-    return (
-        session.scalar(
-            select(func.count()).select_from(Image).where(Image.status == DONE, Image.needs_review.is_(True))
-        )
-        or 0
-    )
-
-
 def images_in_study(session: Session, study_id: int) -> int:
     """How many images of this study came in, whatever became of them."""
     return session.scalar(select(func.count()).select_from(Image).where(Image.study_id == study_id)) or 0
+
+
+def study_of(session: Session, image_id: int) -> int | None:
+    """The study that an image belongs to; None if there is no such image, or it was never read."""
+    return session.scalar(select(Image.study_id).where(Image.id == image_id))
+
+
+def images_of_studies(session: Session, study_ids: Sequence[int], chunk: int = 500) -> Iterator[Image]:
+    """All images of studies, study by study in the order given, loaded in chunks with what an export shows."""
+    for start in range(0, len(study_ids), chunk):
+        some = study_ids[start : start + chunk]
+        images: dict[int, list[Image]] = {}
+        for image in session.scalars(
+            select(Image).where(Image.study_id.in_(some)).order_by(Image.id).options(*WITH_ALL)
+        ):
+            images.setdefault(image.study_id or 0, []).append(image)
+        for study_id in some:
+            yield from images.get(study_id, [])
+        session.expunge_all()
 
 
 def events_of(session: Session, image_id: int) -> list[AuditEvent]:
@@ -486,7 +517,6 @@ def all_ranked(session: Session, chunk: int = 500) -> Iterator[Image]:
     yield from session.scalars(ranked().options(*WITH_ALL).execution_options(yield_per=chunk))
 
 
-Sort = Literal["triage", "confidence_down", "confidence_up", "oldest", "newest"]
 Cursor = tuple[Any, ...]
 
 
@@ -499,65 +529,33 @@ class Page:
     next: Cursor | None
 
 
-# Every order ends in the id, so that it is total: a page can begin right behind any row.
-_ORDERS: dict[Sort, list[tuple[Any, bool]]] = {
-    "triage": [(Image.needs_review, True), (Image.confidence, True), (Image.id, False)],
-    "confidence_down": [(Image.confidence, True), (Image.id, False)],
-    "confidence_up": [(Image.confidence, False), (Image.id, False)],
-    "oldest": [(Image.received_at, False), (Image.id, False)],
-    "newest": [(Image.received_at, True), (Image.id, True)],
-}
-
-
-def _beyond(order: list[tuple[Any, bool]], cursor: Cursor) -> ColumnElement[bool]:
-    """Rows that come after the cursor: first column beyond it, or equal and the rest beyond it."""
-    (column, descending), *rest = order
-    value, *values = (literal(cursor[0], column.type), *cursor[1:])
-    further: ColumnElement[bool] = column < value if descending else column > value
-    if not rest:
-        return further
-    return or_(further, and_(column == value, _beyond(rest, tuple(values))))
-
-
-def list_page(
-    session: Session,
-    sort: Sort,
-    *,
-    size: int,
-    after: Cursor | None = None,
-    before: Cursor | None = None,
-    statuses: Sequence[str] = (DONE,),
-) -> Page:
-    """One page of images with their newest prediction, by keyset: as fast on page 1,000 as on page 1.
+def quarantined_page(session: Session, *, size: int, after: Cursor | None = None, before: Cursor | None = None) -> Page:
+    """One page of the quarantine, the newest arrival first, by keyset: as fast on page 1,000 as on page 1.
 
     Args:
         session: a reading session.
-        sort: the order of rows.
         size: rows on a page.
-        after: cursor of the row before the page; None: from the first row on.
-        before: cursor of the row behind the page; not together with ``after``.
-        statuses: which images are listed.
+        after: time of arrival and number of the image before the page; None: from the first one on.
+        before: the same of the image behind the page; not together with ``after``.
     """
-    order = _ORDERS[sort]
-    backwards = before is not None
-    walk = [(column, descending != backwards) for column, descending in order]
-    query = select(Image).where(Image.status.in_(statuses)).options(*WITH_ALL)
-    cursor = before if backwards else after
-    if cursor is not None:
-        query = query.where(_beyond(walk, cursor))
-    for column, descending in walk:
-        query = query.order_by(column.desc() if descending else column.asc())
-    images = list(session.scalars(query.limit(size + 1)))
+    order = (Image.received_at, Image.id)
+    query = select(Image).where(Image.status == QUARANTINED).options(*WITH_ALL).limit(size + 1)
+    if before is not None:
+        query = query.where(tuple_(*order) > _row(before)).order_by(*order)
+    else:
+        query = query.order_by(*(column.desc() for column in order))
+        if after is not None:
+            query = query.where(tuple_(*order) < _row(after))
+    images = list(session.scalars(query))
     more = len(images) > size
     images = images[:size]
-    if backwards:
+    if before is not None:
         images.reverse()
+    has_previous, has_next = (more, True) if before is not None else (after is not None, more)
 
     def cursor_of(image: Image) -> Cursor:
-        return tuple(getattr(image, column.key) for column, _ in order)
+        return (image.received_at, image.id)
 
-    has_next = more if not backwards else True
-    has_previous = more if backwards else after is not None
     return Page(
         images=images,
         previous=cursor_of(images[0]) if images and has_previous else None,
@@ -565,21 +563,13 @@ def list_page(
     )
 
 
+def _row(cursor: Cursor) -> ColumnElement[Any]:
+    at, image_id = cursor
+    return tuple_(literal(at, Image.received_at.type), literal(image_id, Image.id.type))
+
+
 def all_quarantined(session: Session) -> list[Image]:
     """Every quarantined image, newest first."""
     return list(
         session.scalars(select(Image).where(Image.status == QUARANTINED).order_by(Image.id.desc()).options(*WITH_ALL))
-    )
-
-
-def rows_before(session: Session, sort: Sort, image: Image, statuses: Sequence[str] = (DONE,)) -> int:
-    """How many listed images stand before this one; a row has this plus one as its number."""
-    order = _ORDERS[sort]
-    cursor = tuple(getattr(image, column.key) for column, _ in order)
-    backwards = [(column, not descending) for column, descending in order]
-    return (
-        session.scalar(
-            select(func.count()).select_from(Image).where(Image.status.in_(statuses), _beyond(backwards, cursor))
-        )
-        or 0
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Text,
     TypeDecorator,
@@ -36,6 +40,7 @@ STATUSES = (QUEUED, PROCESSING, DONE, QUARANTINED, DISCARDED)
 SQLITE_BUSY_SECONDS = 30
 
 _EVENTS = "audit events to write with the commit"
+_DERIVED = "what is derived from images that have changed"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -100,15 +105,15 @@ class Image(Record):
     ``sha256`` is null only where the bytes could not or must not be read (a link, a device, no permission,
     too large). ``travels_alone`` marks an image that was in a worker's hands when the worker was lost: it
     goes out again in a message of its own. ``label``, ``confidence`` and ``needs_review`` repeat the newest
-    prediction, so that the worklist is sorted and paged by one index.
+    prediction, and ``reviewed`` says whether a verdict stands, so that the worklist can be made from this table
+    alone. ``urgency`` was computed with the weights of ``urgency_revision`` (`UrgencyTable`).
     """
 
     __tablename__ = "images"
     __table_args__ = (
-        Index("ix_images_status_needs_review_confidence_id", "status", "needs_review", "confidence", "id"),
         Index("ix_images_status_received_at_id", "status", "received_at", "id"),
         Index("ix_images_status_leased_until", "status", "leased_until"),
-        Index("ix_images_status_confidence_id", "status", "confidence", "id"),
+        Index("ix_images_status_urgency_revision", "status", "urgency_revision"),
         Index("ix_images_finished_at", "finished_at"),
         # A number that was given to an image is never given to another, even after a purge.
         {"sqlite_autoincrement": True},
@@ -139,6 +144,9 @@ class Image(Record):
     label: Mapped[str | None] = mapped_column(String(128))
     confidence: Mapped[float | None]
     needs_review: Mapped[bool | None]
+    urgency: Mapped[float | None]
+    urgency_revision: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    reviewed: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
     study: Mapped[Study | None] = relationship()
     names: Mapped[list[SourceName]] = relationship(order_by="SourceName.id")
@@ -150,6 +158,74 @@ class Image(Record):
         """The verdict that counts; None if nobody has given one, or it was taken back."""
         newest = self.reviews[-1] if self.reviews else None
         return None if newest is None or newest.verdict == WITHDRAWN else newest
+
+
+OVERDUE, NEEDS_REVIEW, OTHERS, REVIEWED = 3, 2, 1, 0
+LANES = (OVERDUE, NEEDS_REVIEW, OTHERS, REVIEWED)
+"""The lanes of the worklist, from the top down; greater numbers come first."""
+
+
+class WorklistEntry(Record):
+    """What the worklist shows of a study: its worst image, and what it is sorted and filtered by.
+
+    Derived from the study's images whenever one of them changes (`triage.worklist_entries`), narrow and indexed, so
+    that a page costs the same with a million rows. ``status`` is that of the image that came furthest, with
+    ``processing`` told as ``queued``. ``received_at`` is when the oldest image came in that nobody has reviewed.
+    """
+
+    __tablename__ = "worklist"
+    # Each lane is read along one index, in either direction; so all its columns go the same way.
+    __table_args__ = (
+        Index("ix_worklist_confidence", "status", "lane", "confidence", "study_id"),
+        Index("ix_worklist_urgency", "status", "lane", "urgency", "study_id"),
+        Index("ix_worklist_received_at", "status", "lane", "received_at", "study_id"),
+        Index("ix_worklist_label", "status", "label", "lane", "confidence", "study_id"),
+        Index("ix_worklist_label_urgency", "status", "label", "lane", "urgency", "study_id"),
+        Index("ix_worklist_label_body_part", "status", "label", "body_part", "lane", "confidence", "study_id"),
+        Index("ix_worklist_body_part", "status", "body_part", "lane", "confidence", "study_id"),
+        Index("ix_worklist_source", "status", "source", "lane", "confidence", "study_id"),
+    )
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True, autoincrement=False)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
+    images: Mapped[int] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(String(16))
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    label: Mapped[str | None] = mapped_column(String(128))
+    confidence: Mapped[float]
+    urgency: Mapped[float]
+    source: Mapped[str] = mapped_column(String(16))
+    body_part: Mapped[str | None] = mapped_column(String(16))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    image: Mapped[Image] = relationship(viewonly=True)
+    study: Mapped[Study] = relationship(viewonly=True)
+
+
+LONGEST_KEY = 128
+"""Characters of a name that are searched."""
+
+
+class SearchKey(Record):
+    """What a study is found by: names of its files and its accession number, without regard to case."""
+
+    __tablename__ = "search_keys"
+    __table_args__ = (Index("ix_search_keys_study_id_key", "study_id", "key"),)
+
+    # Bytewise order: a prefix is then a range of the primary key, whatever language the database speaks.
+    key: Mapped[str] = mapped_column(Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+
+
+class UrgencyTable(Record):
+    """The weights of the fracture types from a moment on, each 0..1. Rows are only ever added; the newest counts."""
+
+    __tablename__ = "urgency_tables"
+
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    weights: Mapped[dict[str, float]] = mapped_column(JSON)
+    changed_by: Mapped[str] = mapped_column(String(128))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SourceName(Record):
@@ -258,10 +334,18 @@ def open_database(url: str, *, can_be_redone: bool = False) -> Engine:
         url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
     )
 
+    # SQLAlchemy renders hints ("INDEXED BY ...") for the dialects that fill this hook, which SQLite's does not.
+    class Compiler(engine.dialect.statement_compiler):  # type: ignore[misc, name-defined]
+        def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+            return text
+
+    engine.dialect.statement_compiler = Compiler
+
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         synchronous = "NORMAL" if can_be_redone else "FULL"
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+        _turn_on_wal(connection)
+        for pragma in (f"synchronous={synchronous}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -272,11 +356,28 @@ def open_database(url: str, *, can_be_redone: bool = False) -> Engine:
     return engine
 
 
+def _turn_on_wal(connection: Any) -> None:
+    """Switch a database to WAL, once for its life.
+
+    SQLite's busy timeout does not cover the switch: of several processes that open a new database at the same
+    time, some are told at once that it is locked.
+    """
+    end = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
 def sessions(engine: Engine) -> sessionmaker[Any]:
     """Session factory for writing; objects stay readable after the commit."""
     factory = sessionmaker(engine, expire_on_commit=False)
-    event.listen(factory, "before_commit", _write_events)
-    event.listen(factory, "after_soft_rollback", _forget_events)
+    event.listen(factory, "before_commit", _finish_transaction)
+    event.listen(factory, "after_soft_rollback", _forget)
     return factory
 
 
@@ -288,16 +389,31 @@ def add_on_commit(session: Session, image: Image | None, values: dict[str, Any])
     session.info.setdefault(_EVENTS, []).append((image, values))
 
 
-def _write_events(session: Session) -> None:
-    events = session.info.pop(_EVENTS, [])
-    if events:
+def derive_on_commit(session: Session, image: Image, derive: Callable[[Session, set[int]], None]) -> None:
+    """Have what is derived from a study's images made anew with the commit of ``session``, once for all of them.
+
+    Args:
+        session: comes from ``sessions``.
+        image: one that has changed.
+        derive: called with the numbers of the studies, after everything else of the transaction was written.
+    """
+    session.info.setdefault(_DERIVED, {}).setdefault(derive, []).append(image)
+
+
+def _finish_transaction(session: Session) -> None:
+    events, derived = session.info.pop(_EVENTS, []), session.info.pop(_DERIVED, {})
+    if events or derived:
         session.flush()  # a new image has no number before this
+    if events:
         rows = [{"image_id": None if image is None else image.id, **values} for image, values in events]
         session.execute(insert(AuditEvent), rows)
+    for derive, images in derived.items():
+        derive(session, {image.study_id for image in images if image.study_id is not None})
 
 
-def _forget_events(session: Session, _previous: Any) -> None:
+def _forget(session: Session, _previous: Any) -> None:
     session.info.pop(_EVENTS, None)
+    session.info.pop(_DERIVED, None)
 
 
 def reading_sessions(engine: Engine) -> sessionmaker[Any]:

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from triage import queries
 from triage.pixels import Exam, Header, ImageRejected, same_pixel_data
-from triage.records import DISCARDED, QUARANTINED, QUEUED, Image, SourceName, Study
+from triage.records import DISCARDED, QUARANTINED, QUEUED, Image, SourceName, Study, derive_on_commit
 from triage.store import Filed, Refused, Store
+from triage.worklist_entries import find_by, search_key, search_keys
 
 UID_CONFLICT = "sop_uid_conflict"
 LONGEST_NAME_BYTES = 1500
@@ -73,6 +74,7 @@ class Register:
         self._store = store
         self._actor = actor
         self._now = now
+        self._found_by: list[tuple[Image, set[str]]] = []
         headers = [candidate.header for candidate in candidates if candidate.header]
         digests = [candidate.filed.sha256 for candidate in candidates if candidate.filed]
         self._by_sha256 = queries.images_by_sha256(session, digests)
@@ -168,7 +170,16 @@ class Register:
         image.names.append(
             SourceName(name=name, source=self._actor, fingerprint=candidate.fingerprint, received_at=self._now)
         )
+        accession_number = image.study.accession_number if image.study else None
+        keys = search_keys(name) | ({search_key(accession_number)} if accession_number else set())
+        self._found_by.append((image, keys))
+        derive_on_commit(self._session, image, self._let_be_found)
         return True
+
+    def _let_be_found(self, session: Session, _studies: set[int]) -> None:
+        for image, keys in self._found_by:
+            if image.study_id is not None:
+                find_by(session, image.study_id, keys)
 
     def _note(self, event: str, image: Image) -> None:
         queries.record_event(self._session, event, image, actor=self._actor, at=self._now)

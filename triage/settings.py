@@ -133,6 +133,12 @@ class Settings(BaseSettings):
         gt=0,
         description="A queued image whose message is older than this is published again, if few wait.",
     )
+    max_wait_minutes: float = Field(
+        240.0,
+        gt=0,
+        description="A study that nobody has reviewed for this long rises to the top of the worklist, "
+        "whatever the model says of it.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the logs show.")
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ PEOPLE: Final = (
     "exported",
     "model_promoted",
     "model_rolled_back",
+    "urgency_weights_changed",
     "home_restored",
 )
 """Events that somebody brought about, on the dashboard or with the command."""
@@ -38,6 +39,19 @@ def note_view(session: Session, image_id: int, *, actor: str, at: datetime) -> N
     image = session.get(Image, image_id)
     if image is not None:
         queries.record_event(session, "viewed", image, actor=actor, at=at)
+
+
+def note_export(session: Session, studies: int, kind: str, *, actor: str, at: datetime) -> None:
+    """Note that somebody took a list away.
+
+    Args:
+        session: in a transaction, which the caller commits.
+        studies: how many it has.
+        kind: its format.
+        actor: who.
+        at: the time in UTC.
+    """
+    queries.record_event(session, "exported", None, actor=actor, at=at, detail={"studies": studies, "format": kind})
 
 
 @dataclass(frozen=True)

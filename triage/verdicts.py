@@ -63,6 +63,7 @@ def give_verdict(
         prediction_id=prediction.id, verdict=verdict, label=label, reviewer=reviewer, note=note, created_at=at
     )
     image.reviews.append(review)
+    image.reviewed = True
     detail = {"verdict": verdict, "label": label, "model_version": prediction.model_version}
     queries.record_event(session, "reviewed", image, actor=reviewer, at=at, detail=detail)
     return review
@@ -84,6 +85,7 @@ def withdraw_verdict(session: Session, image_id: int, *, reviewer: str, at: date
     image.reviews.append(
         Review(prediction_id=standing.prediction_id, verdict=WITHDRAWN, reviewer=reviewer, created_at=at)
     )
+    image.reviewed = False
     detail = {"verdict": standing.verdict, "by": standing.reviewer}
     queries.record_event(session, "review_withdrawn", image, actor=reviewer, at=at, detail=detail)
     return True

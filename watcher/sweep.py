@@ -1,4 +1,4 @@
-"""The sweep: takes back what a lost worker held, and publishes again what lost its message."""
+"""The sweep: takes back what a lost worker held, publishes what lost its message, lets what waits too long rise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import redis
@@ -17,6 +17,8 @@ from triage.broker import FOLDER, MARKER_KEY, UPLOADS, WATCHER, Publisher, queue
 from triage.intake import utc_now
 from triage.records import Image, sessions
 from triage.settings import Settings
+from triage.urgency_weights import bring_up_to_date
+from triage.worklist_entries import raise_overdue
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ class Swept:
     taken_back: int = 0
     given_up: int = 0
     published: int = 0
+    raised: int = 0
+    weighed: int = 0
 
 
 class Sweep:
@@ -69,10 +73,18 @@ class Sweep:
         except (redis.RedisError, OSError) as error:
             log.warning("the broker does not answer (%s); images wait in the database", type(error).__name__)
             published = 0
-        swept = Swept(taken_back, given_up, published)
+        swept = Swept(taken_back, given_up, published, *self._keep_worklist())
         if swept != Swept():
-            log.info("sweep: %d taken back, %d given up, %d published again", taken_back, given_up, published)
+            log.info("sweep: %s", ", ".join(f"{number} {what}" for what, number in asdict(swept).items() if number))
         return swept
+
+    def _keep_worklist(self) -> tuple[int, int]:
+        """Let what waits too long rise, and weigh anew what was weighed with other weights; some at each pass."""
+        longest = timedelta(minutes=self._settings.max_wait_minutes)
+        with self._sessions.begin() as session:
+            raised = raise_overdue(session, self._clock() - longest, BATCH)
+        with self._sessions.begin() as session:
+            return raised, bring_up_to_date(session, BATCH)
 
     def end(self) -> None:
         """Take the sign of life back: the watcher stops."""

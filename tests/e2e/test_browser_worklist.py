@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from waiting import wait_until
@@ -51,8 +55,17 @@ def open_worklist(page: Page, stack: Stack, address: str = "/") -> None:
 
 
 def choose_order(page: Page, name: str, marker: str) -> None:
-    page.get_by_role("radio", name=name).or_(page.get_by_role("button", name=name)).first.click()
+    page.get_by_role("combobox", name="Order").click()
+    page.get_by_role("option", name=name).click()
     page.wait_for_url(f"**sort={marker}**")
+
+
+def lane(page: Page, name: str) -> Locator:
+    return page.get_by_role("radio", name=re.compile(name)).or_(page.get_by_role("button", name=re.compile(name))).first
+
+
+def opened(page: Page) -> str | None:
+    return page.locator("[aria-current=true]").get_attribute("data-image")
 
 
 def test_a_dropped_file_shows_by_itself(filled: Stack, page: Page) -> None:
@@ -61,14 +74,23 @@ def test_a_dropped_file_shows_by_itself(filled: Stack, page: Page) -> None:
     page.goto(filled.url)
     rows(page).first.wait_for()
     before = int(page.locator(".strip li", has_text="done").locator("b").inner_text())
+    total = page.locator(".position")
+    studies = int(total.inner_text().rpartition(" ")[2])
+    # The row under the pointer is the one that is about to be pressed: it stays where it is.
+    rows(page).nth(5).hover()
+    held = rows(page).nth(5).get_attribute("data-image")
+    place = page.locator(f"[data-image='{held}']").bounding_box()
     filled.drop("comes-by-itself.png", png(900))
     wait_until(
         lambda: int(page.locator(".strip li", has_text="done").locator("b").inner_text()) == before + 1,
         "the count to go up without a reload",
         20,
     )
-    total = page.locator(".position")
-    wait_until(lambda: total.inner_text().endswith(f"of {before + 1}"), "the list to grow without a reload", 20)
+    wait_until(lambda: total.inner_text().endswith(f"of {studies + 1}"), "the list to grow without a reload", 20)
+    now = page.locator(f"[data-image='{held}']").bounding_box()
+    assert place is not None
+    assert now is not None
+    assert now["y"] == pytest.approx(place["y"], abs=1)
 
 
 def test_both_directions_of_confidence(filled: Stack, page: Page) -> None:
@@ -120,7 +142,7 @@ def test_a_reload_keeps_order_page_and_image(filled: Stack, page: Page) -> None:
     page.wait_for_url("**image=**")
     page.locator(".stage img").wait_for()
     shown = [row.get_attribute("data-image") for row in rows(page).all()]
-    opened = page.locator("[aria-current=true]").get_attribute("data-image")
+    image = opened(page)
 
     filled.drop("while-reading.png", png(902))
     new = filled.wait_for("while-reading.png")
@@ -128,32 +150,93 @@ def test_a_reload_keeps_order_page_and_image(filled: Stack, page: Page) -> None:
     rows(page).first.wait_for()
     page.locator(".stage img").wait_for()
     again = [row.get_attribute("data-image") for row in rows(page).all()]
-    kept = [image for image in again if image != str(new.id)]
+    kept = [each for each in again if each != str(new.id)]
     assert kept == shown[: len(kept)]  # the new one may have come to stand on this page, and pushed the last one off
     assert len(kept) >= len(shown) - 1
-    assert page.locator("[aria-current=true]").get_attribute("data-image") == opened
+    assert opened(page) == image
 
     page.get_by_role("link", name="Quarantine").click()
     page.get_by_text("Retry sends a file").wait_for()
     page.get_by_role("link", name="Worklist").click()
     page.wait_for_url("**after=**")
     page.locator(".stage img").wait_for()
-    assert page.locator("[aria-current=true]").get_attribute("data-image") == opened
+    assert opened(page) == image
 
     page.get_by_role("button", name="Previous").click()
     wait_until(lambda: page.locator(".rank").first.inner_text() == "1", "the first page", 20)
-    assert f"image={opened}" in page.url
+    assert f"image={image}" in page.url
     assert "before=" not in page.url
+
+
+def test_keys_walk_through_the_list_and_on_to_the_next_page(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled, "/?sort=oldest")
+    shown = [row.get_attribute("data-image") for row in rows(page).all()]
+    page.keyboard.press("j")
+    page.wait_for_url(f"**image={shown[0]}**")
+    page.locator(".stage img").wait_for()
+    page.keyboard.press("j")
+    page.wait_for_url(f"**image={shown[1]}**")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_url(f"**image={shown[2]}**")
+    page.keyboard.press("k")
+    page.wait_for_url(f"**image={shown[1]}**")
+    wait_until(lambda: opened(page) == shown[1], "the row to be marked", 20)
+
+    rows(page).nth(24).click()
+    page.wait_for_url(f"**image={shown[24]}**")
+    page.keyboard.press("j")
+    wait_until(lambda: page.locator(".rank").first.inner_text() == "26", "the second page", 20)
+    wait_until(lambda: opened(page) == rows(page).first.get_attribute("data-image"), "its first study to be open", 20)
+    page.keyboard.press("k")
+    wait_until(lambda: page.locator(".rank").first.inner_text() == "1", "the first page again", 20)
+    wait_until(lambda: opened(page) == shown[24], "its last study to be open", 20)
+
+
+def test_a_search_and_a_filter_narrow_the_list_and_are_in_the_address(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled)
+    box = page.get_by_role("textbox", name="Name, accession number")
+    box.fill("ROOM2-10")
+    box.press("Enter")
+    page.wait_for_url("**search=ROOM2-10**")
+    wait_until(lambda: page.locator(".position").inner_text().endswith("of 8"), "what begins so", 20)
+    assert all(name.startswith("room2-10") for name in page.locator("[data-image] .name").all_inner_texts())
+
+    page.reload()
+    rows(page).first.wait_for()
+    assert page.locator(".position").inner_text() == "1–8 of 8"
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("combobox", name="Came in by").click()
+    page.get_by_role("option", name="upload").click()
+    page.get_by_text("No study fits the filters.").wait_for()
+    page.get_by_role("button", name="Clear the filters").last.click()
+    rows(page).first.wait_for()
+
+
+def test_a_lane_can_be_looked_at_alone(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled)
+    lane(page, "Needs review").click()
+    page.wait_for_url("**lane=needs-review**")
+    wait_until(lambda: page.locator("[data-image]:not(:has(.badge))").count() == 0, "those that need none to go", 20)
+    assert set(page.locator("[data-image] .badge").all_inner_texts()) == {"Needs review"}
+
+
+def test_the_filtered_list_can_be_taken_away(filled: Stack, page: Page) -> None:
+    open_worklist(page, filled, "/?search=room3-10&sort=oldest")
+    wait_until(lambda: page.locator(".position").inner_text() == "1–7 of 7", "the list", 20)
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    sheet = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    names = [row["source_name"] for row in csv.DictReader(io.StringIO(sheet))]
+    assert names == page.locator("[data-image] .name").all_inner_texts()
+    assert len(names) == 7
 
 
 def test_a_name_with_markup_shows_literally(filled: Stack, page: Page) -> None:
     image = filled.wait_for(HOSTILE)
-    page.goto(f"{filled.url}/?image={image.id}&sort=oldest")
+    page.goto(f"{filled.url}/?image={image.id}&search={quote(HOSTILE)}")
     rows(page).first.wait_for()
-    while not page.locator(f"[data-image='{image.id}'] .name").count():
-        first = page.locator(".rank").first.inner_text()
-        page.get_by_role("button", name="Next").click()
-        wait_until(lambda first=first: page.locator(".rank").first.inner_text() != first, "the next page", 20)
+    page.locator(".about .name").first.wait_for()
     assert page.locator(f"[data-image='{image.id}'] .name").inner_text() == HOSTILE
     assert page.locator(".about .name").first.inner_text() == HOSTILE
     assert page.locator(".about b, .about a, .about img").count() == 0

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from clinic import prediction
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from dashboard import connections, quarantine
-from triage import queries
+from dashboard import connections, quarantine, worklist_export
+from triage import queries, trail
 from triage.broker import Publisher
-from triage.records import DISCARDED, QUARANTINED, QUEUED, Image, open_database, sessions
+from triage.records import DISCARDED, NEEDS_REVIEW, QUARANTINED, QUEUED, Image, Study, open_database, sessions
 from triage.schema import migrate
 from triage.settings import Settings, get_settings
+from triage.trail import TrailFilter
+from triage.urgency_weights import current_weights
+from triage.worklist import Filters
 
 APP = str(Path(__file__).resolve().parents[2] / "dashboard" / "app.py")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -132,19 +139,27 @@ def test_discard_keeps_the_row_and_says_who(engine: Engine) -> None:
         assert queries.events_of(session, image_id)[-1].actor == "dashboard"
 
 
-def test_rows_before_counts_in_every_order(engine: Engine) -> None:
-    with sessions(engine).begin() as session:
-        for number in range(7):
-            session.add(
-                Image(
-                    source="folder", source_name=f"{number}", received_at=NOW, attempts=0, status="done",
-                    needs_review=number % 2 == 0, confidence=(number % 3) / 10, label="Spiral fracture",
-                )
-            )  # fmt: skip
+def test_an_exported_list_is_what_was_filtered_and_the_trail_says_who(engine: Engine) -> None:
+    for number, name in enumerate(("=cmd.png", "b.png", "c.png")):
+        with sessions(engine).begin() as session:
+            queries.keep_model_version(session, "v1", "d" * 64, ["Spiral fracture"], NOW)
+            image = Image(source="folder", source_name=name, sha256=f"{number:064x}", received_at=NOW, attempts=0,
+                          status=QUEUED, study=Study(created_at=NOW))  # fmt: skip
+            session.add(image)
+            session.flush()
+            queries.finish(session, image, prediction((number + 1) / 10, needs_review=number < 2), actor="worker")
+
+    some = Filters(lane=NEEDS_REVIEW)
+    sheet = worklist_export.listed(engine, some, "confidence_up", "csv", "AB").decode("utf-8-sig")
+    assert [row["source_name"] for row in csv.DictReader(io.StringIO(sheet))] == ["'=cmd.png", "b.png"]
+    every = json.loads(worklist_export.listed(engine, Filters(), "triage", "json", "AB"))
+    assert [record["source_name"] for record in every] == ["b.png", "=cmd.png", "c.png"]
     with connections.reading() as session:
-        for sort in ("triage", "confidence_down", "confidence_up", "oldest", "newest"):
-            images = queries.list_page(session, sort, size=10).images  # type: ignore[arg-type]
-            assert [queries.rows_before(session, sort, image) for image in images] == list(range(7))  # type: ignore[arg-type]
+        events = trail.search(session, TrailFilter(events=("exported",)), size=10).events
+    assert [(event.actor, event.detail) for event in events] == [
+        ("AB", {"studies": 3, "format": "json"}),
+        ("AB", {"studies": 2, "format": "csv"}),
+    ]
 
 
 def test_the_system_page_tells_what_is_missing(engine: Engine) -> None:
@@ -159,3 +174,26 @@ def _system_page() -> None:
     from dashboard import system
 
     system.show()
+
+
+def test_the_weights_of_urgency_are_changed_by_hand(engine: Engine) -> None:
+    app = AppTest.from_function(_urgency_editor, default_timeout=30)
+    app.session_state["reader_name"] = "AB"
+    app.run()
+    assert "nobody has validated them in a clinic" in shown(app)
+    field = next(field for field in app.number_input if field.label == "Hairline fracture")
+    assert field.value == 0.2
+    field.set_value(0.9)
+    app.button[0].click().run()
+    assert "Changed by AB" in shown(app)
+    with connections.reading() as session:
+        assert current_weights(session).weights["Hairline fracture"] == 0.9
+        assert [event.detail for event in trail.search(session, TrailFilter(), size=10).events] == [
+            {"revision": 1, "changed": {"Hairline fracture": 0.9}}
+        ]
+
+
+def _urgency_editor() -> None:
+    from dashboard import urgency_editor
+
+    urgency_editor.show()

@@ -6,25 +6,29 @@ import json
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import detail, markup, paging, wording
+from dashboard import detail, markup, paging, wording, wording_worklist
+from dashboard.choice import Choice
 from dashboard.connections import QueueState
 from dashboard.paging import Place
 from triage.pixels import REJECTION_CODES
-from triage.records import PROCESSING, QUEUED, STATUSES
+from triage.records import OVERDUE, PROCESSING, QUEUED, STATUSES, WorklistEntry
+from triage.worklist import Count, View
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 AT = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
 CURSORS = {
-    "triage": (True, 0.1 + 0.2, 7),
+    "triage": (3, 0.1 + 0.2, 7),
     "confidence_down": (1.0, 2**40),
     "confidence_up": (0.0, 1),
+    "urgency": (0.5, 1),
     "oldest": (AT, 3),
     "newest": (AT, 3),
 }
@@ -50,17 +54,54 @@ def test_the_default_place_leaves_the_address_empty() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "[", "null", "{}", "[1,2,3]", "[true,1.5,1]", "[true,NaN,1]", '["true",0.5,1]', "[true,0.5,true]",
-     "[true,0.5,-1]", f"[true,0.5,{2**64}]", "[true,0.5,1,1]", "[" * 9000],
+    ["", "x", "[", "null", "{}", "[1,2,3]", "[4,0.5,1]", "[true,0.5,1]", "[1,1.5,1]", "[1,NaN,1]", '["1",0.5,1]',
+     "[1,0.5,true]", "[1,0.5,-1]", f"[1,0.5,{2**64}]", "[1,0.5,1,1]", "[" * 9000],
 )  # fmt: skip
 def test_a_mistyped_cursor_is_no_cursor(text: str) -> None:
     assert paging.read_cursor(text, "triage") is None
 
 
-@given(st.text(), st.text(), st.text(), st.text())
-def test_any_address_is_a_place(sort: str, after: str, before: str, image: str) -> None:
-    place = paging.read_place({"sort": sort, "after": after, "before": before, "image": image})
+PARAMETERS = ("sort", "after", "before", "image", "status", "lane", "reviewed", "type", "part", "source", "from", "to")
+
+
+@given(st.dictionaries(st.sampled_from((*PARAMETERS, "search")), st.text()))
+def test_any_address_is_a_place_that_it_then_names(params: dict[str, str]) -> None:
+    place = paging.read_place(params)
     assert place.sort in paging.SORTS
+    place.choice.filters(UTC)
+    again: dict[str, str] = {}
+    paging.write_place(again, place)
+    assert paging.read_place(again) == place
+
+
+def test_filters_survive_the_address() -> None:
+    choice = Choice(
+        status="quarantined", lane=OVERDUE, reviewed=False, label="Spiral fracture", body_part="HAND", source="upload",
+        first=date(2026, 3, 1), last=date(2026, 3, 2), search="ward 3",
+    )  # fmt: skip
+    params: dict[str, str] = {}
+    paging.write_place(params, Place("oldest", choice=choice))
+    assert params == {
+        "sort": "oldest",
+        "status": "quarantined", "lane": "overdue", "reviewed": "no", "type": "Spiral fracture", "part": "HAND",
+        "source": "upload", "from": "2026-03-01", "to": "2026-03-02", "search": "ward 3",
+    }  # fmt: skip
+    assert paging.read_place(params) == Place("oldest", choice=choice)
+    # The model has said nothing of what is not done, so that there is one order for it.
+    assert paging.read_place(params | {"sort": "urgency"}) == Place("oldest", choice=choice)
+    filters = choice.filters(ZoneInfo("Europe/Berlin"))
+    assert filters.since == datetime(2026, 2, 28, 23, tzinfo=UTC)
+    assert filters.until == datetime(2026, 3, 2, 23, tzinfo=UTC)
+
+
+def test_a_position_is_told_as_far_as_it_is_known() -> None:
+    def view(before: Count, lanes: dict[int, Count], rows: int = 3) -> View:
+        return View([WorklistEntry()] * rows, None, None, lanes, before)
+
+    here = wording_worklist.position
+    assert here(view(Count(0), {1: Count(3)}), None) == "1–3 of 3"
+    assert here(view(Count(25), {1: Count(10_000, False), 0: Count(2)}), None) == "26–28 of 10,002+"
+    assert here(view(Count(1_000, False), {1: Count(10_000, False)}), 1) == "beyond 1,000 of 10,000+"
 
 
 def test_a_naive_time_is_no_cursor() -> None:

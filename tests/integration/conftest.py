@@ -12,8 +12,9 @@ from live_stack import LiveStack, running, settle
 from sqlalchemy import Engine
 
 from triage import queries
-from triage.records import Image, sessions
+from triage.records import Image, Study, derive_on_commit, sessions
 from triage.settings import Settings
+from triage.worklist_entries import refresh
 
 MakeImage = Callable[..., int]
 
@@ -35,9 +36,11 @@ def make_image(engine: Engine) -> MakeImage:
             "published_at": NOON,
         }
         with sessions(engine).begin() as session:
-            image = Image(**(usual | values))
+            of_its_own = {} if "study_id" in values else {"study": Study(created_at=NOON)}
+            image = Image(**(of_its_own | usual | values))
             session.add(image)
             session.flush()
+            derive_on_commit(session, image, refresh)
             if confidence is not None:
                 queries.keep_model_version(session, "v1", "d" * 64, LABELS, NOON)
                 queries.finish(session, image, prediction(confidence, needs_review), actor="worker")

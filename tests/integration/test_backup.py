@@ -518,7 +518,7 @@ def test_files_without_their_database_are_refused(on_postgres: Busy, outside: Pa
     clinic = on_postgres.clinic
     back_up(clinic.settings, outside / "files.tar")
     with clinic.engine.begin() as connection:
-        for table in ("audit_events", "predictions", "source_names", "images"):
+        for table in ("audit_events", "predictions", "source_names", "search_keys", "worklist", "images"):
             connection.execute(text(f"DELETE FROM {table}"))
     there = fresh.model_copy(update={"database_url": clinic.settings.database_url})
     with pytest.raises(RestoreRefused, match="pg_restore first"):

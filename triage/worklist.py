@@ -1,0 +1,398 @@
+"""The worklist: studies in lanes, filtered, sorted and paged in the database.
+
+A page costs the same with a million studies as with a thousand. Each lane is read along one index from where the page
+begins (keyset paging), and what is counted is counted up to a limit. Filters go one of two ways: where few studies
+fit, those are fetched by the filter's index and sorted; where many do, they are close together in any order, and the
+lane is read in order until the page is full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal, select, tuple_, union
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from triage.records import DONE, LANES, REVIEWED, Image, SearchKey, WorklistEntry
+from triage.worklist_entries import search_key
+
+COUNT_LIMIT: Final = 10_000
+"""Studies are counted up to here; there may be more."""
+POSITION_LIMIT: Final = 1_000
+"""And those before a page up to here."""
+SEARCH_LIMIT: Final = 5_000
+"""Where a search finds very many, this many of each lane are looked at to count them."""
+
+Sort = Literal["triage", "confidence_down", "confidence_up", "urgency", "oldest", "newest"]
+Cursor = tuple[Any, ...]
+
+_BY: dict[Sort, tuple[Any, bool]] = {
+    "triage": (WorklistEntry.confidence, True),
+    "confidence_down": (WorklistEntry.confidence, True),
+    "confidence_up": (WorklistEntry.confidence, False),
+    "urgency": (WorklistEntry.urgency, True),
+    "oldest": (WorklistEntry.received_at, False),
+    "newest": (WorklistEntry.received_at, True),
+}
+"""What a lane is sorted by, and whether it goes down. `triage` has one lane after the other, the others mix them."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which studies are listed; None: whatever it is.
+
+    Attributes:
+        status: `done`, `queued` (which tells of `processing` too), `quarantined` or `discarded`.
+        lane: one of `LANES`.
+        reviewed: whether a verdict stands.
+        label: the type that the model says of the image shown first.
+        body_part: DICOM's, of the image shown first.
+        source: how the image shown first came in.
+        since: not before, by when the study came in; UTC.
+        until: before, likewise.
+        search: the beginning of a file's name or of an accession number, or the number of an image or study.
+    """
+
+    status: str = DONE
+    lane: int | None = None
+    reviewed: bool | None = None
+    label: str | None = None
+    body_part: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    search: str = ""
+
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """The lanes that can hold what is listed, from the top down."""
+        wanted = LANES if self.lane is None else (self.lane,)
+        return tuple(lane for lane in wanted if self.reviewed is None or self.reviewed == (lane == REVIEWED))
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of studies; `is_exact` is False where counting ended early, and there are more."""
+
+    number: int
+    is_exact: bool = True
+
+
+@dataclass(frozen=True)
+class View:
+    """One page of the worklist.
+
+    Attributes:
+        entries: from the top down, with image, predictions and study loaded.
+        previous: cursor of the page before; None: there is none.
+        next: cursor of the page after; None: there is none.
+        lanes: how many studies each lane has that fit the filters, whatever lane is asked for.
+        before: how many stand before this page.
+    """
+
+    entries: list[WorklistEntry]
+    previous: Cursor | None
+    next: Cursor | None
+    lanes: dict[int, Count]
+    before: Count
+
+    @property
+    def total(self) -> Count:
+        """How many studies the lanes have together."""
+        return Count(sum(count.number for count in self.lanes.values()), all(c.is_exact for c in self.lanes.values()))
+
+
+def read_page(
+    session: Session,
+    filters: Filters,
+    sort: Sort,
+    *,
+    size: int,
+    after: Cursor | None = None,
+    before: Cursor | None = None,
+) -> View:
+    """One page of studies, and how many there are.
+
+    Args:
+        session: a reading session.
+        filters: which are listed.
+        sort: the order.
+        size: studies on a page.
+        after: cursor of the study before the page; None: from the first one on.
+        before: cursor of the study behind the page; not together with ``after``.
+    """
+    return _Reading(session, filters, sort).page(size, after, before)
+
+
+def read_ids(session: Session, filters: Filters, sort: Sort, limit: int) -> list[int]:
+    """The studies that fit, in order, at most ``limit`` of them: for an export."""
+    found = _Reading(session, filters, sort).walk(limit, None, backwards=False)
+    return [row[-1] for row in found]
+
+
+class _Reading:
+    """What one page takes to read: the filters as conditions, and by which index each lane is best looked at.
+
+    SQLite knows nothing of how values are spread, so that it is told which index to take. PostgreSQL does, and is told
+    by ``LIMIT`` in a subquery what comes first.
+    """
+
+    def __init__(self, session: Session, filters: Filters, sort: Sort) -> None:
+        self._session = session
+        self._filters = filters
+        self._sort = sort
+        self._column, self._down = _BY[sort]
+        self._equal = {
+            name: getattr(WorklistEntry, name) == value
+            for name in ("label", "body_part", "source")
+            if (value := getattr(filters, name)) is not None
+        }
+        self._dates = _between(filters.since, filters.until)
+        self._few = self._find_few()
+        self._counted: dict[int, Count] = {}
+
+    # -- which index --------------------------------------------------------------------------------------
+
+    def _find_few(self) -> Select[Any] | None:
+        """Select the studies that fit, in no order, if one filter alone lets few through; else None."""
+        of_status = WorklistEntry.status == self._filters.status
+        candidates: list[tuple[Select[Any], Any]] = []
+        if self._filters.search:
+            ids = _found_by(self._filters.search)
+            by_id = self._entries(None).where(of_status, WorklistEntry.study_id.in_(ids))
+            candidates.append((by_id, select(ids.subquery())))
+        for name, condition in self._equal.items():
+            by_index = self._entries(f"ix_worklist_{name}").where(of_status, condition)
+            candidates.append((by_index, by_index.with_only_columns(WorklistEntry.study_id)))
+        if self._dates:
+            by_date = self._entries("ix_worklist_received_at").where(
+                of_status, WorklistEntry.lane.in_(LANES), *self._dates
+            )
+            candidates.append((by_date, by_date.with_only_columns(WorklistEntry.study_id)))
+        sizes = [self._number(size.limit(COUNT_LIMIT + 1)) for _, size in candidates]
+        if not sizes or min(sizes) > COUNT_LIMIT:
+            return None
+        query: Select[Any] = candidates[sizes.index(min(sizes))][0]
+        query = query.where(*self._equal.values(), *self._dates, WorklistEntry.lane.in_(self._filters_lanes()))
+        if self._filters.search:
+            query = query.where(WorklistEntry.study_id.in_(_found_by(self._filters.search)))
+        return query.limit(COUNT_LIMIT)
+
+    def _filters_lanes(self) -> tuple[int, ...]:
+        """The lanes that are counted: those of the filters but for the lane itself."""
+        return replace(self._filters, lane=None).lanes
+
+    def _index_of_filters(self) -> str | None:
+        """The index that finds what fits in a lane; None: each lane is read in order and looked through."""
+        if self._filters.search:
+            return None
+        if {"label", "body_part"} <= self._equal.keys():
+            return "ix_worklist_label_body_part"
+        for name in self._equal:
+            return f"ix_worklist_{name}"
+        return "ix_worklist_received_at" if self._dates else None
+
+    def _index_of_order(self) -> str:
+        """The index that has a lane in the order asked for, and with the filter in it where there is one."""
+        first = next(iter(self._equal), None)
+        if first == "label" and self._column is WorklistEntry.urgency:
+            return "ix_worklist_label_urgency"
+        if first is not None and self._column is WorklistEntry.confidence:
+            return self._index_of_filters() or f"ix_worklist_{first}"
+        return f"ix_worklist_{self._column.key}"
+
+    def _entries(self, index: str | None) -> Select[Any]:
+        columns = (WorklistEntry.lane, self._column.label("sorted_by"), WorklistEntry.study_id)
+        hint = f"INDEXED BY {index}" if index else "NOT INDEXED"
+        return select(*columns).with_hint(WorklistEntry, hint, "sqlite")
+
+    def _in_lane(self, lane: int, index: str) -> Select[Any]:
+        query = self._entries(index).where(
+            WorklistEntry.status == self._filters.status,
+            WorklistEntry.lane == lane,
+            *self._equal.values(),
+            *self._dates,
+        )
+        return query.where(_is_found_by(self._filters.search)) if self._filters.search else query
+
+    # -- a page -------------------------------------------------------------------------------------------
+
+    def page(self, size: int, after: Cursor | None, before: Cursor | None) -> View:
+        self._counted = self._count_lanes()
+        backwards = before is not None
+        rows = self.walk(size + 1, before if backwards else after, backwards=backwards)
+        more = len(rows) > size
+        rows = rows[:size]
+        if backwards:
+            rows.reverse()
+        has_previous, has_next = (more, True) if backwards else (after is not None, more)
+        return View(
+            entries=self._load([row[-1] for row in rows]),
+            previous=self._cursor(rows[0]) if rows and has_previous else None,
+            next=self._cursor(rows[-1]) if rows and has_next else None,
+            lanes=self._counted,
+            before=self._count_before(rows[0]) if rows and has_previous else Count(0),
+        )
+
+    def walk(self, limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
+        """Rows (lane, what is sorted by, study) behind the cursor, in the order asked for or against it."""
+        down = self._down != backwards
+        one_by_one = self._sort == "triage"
+        found: list[Any] = []
+        for lane in self._lanes(cursor, backwards=backwards):
+            behind = None if cursor is None or (one_by_one and cursor[0] != lane) else cursor
+            query = self._read_lane(lane, behind, down=down)
+            found += self._session.execute(query.limit(limit - len(found) if one_by_one else limit)).all()
+            if one_by_one and len(found) >= limit:
+                break
+        if not one_by_one:
+            found.sort(key=lambda row: tuple(row[1:]), reverse=down)
+        return found[:limit]
+
+    def _lanes(self, cursor: Cursor | None, *, backwards: bool) -> list[int]:
+        """The lanes to read, in the order of reading."""
+        lanes = [lane for lane in self._filters.lanes if self._counted.get(lane) != Count(0)]
+        if self._sort == "triage" and cursor is not None:
+            lanes = [lane for lane in lanes if (lane >= cursor[0] if backwards else lane <= cursor[0])]
+        return lanes[::-1] if backwards else lanes
+
+    def _read_lane(self, lane: int, behind: Cursor | None, *, down: bool) -> Select[Any]:
+        index = self._index_of_filters()
+        counted = self._counted.get(lane)
+        if self._few is not None:
+            rows = self._few.where(WorklistEntry.lane == lane)
+        elif index is not None and index != self._index_of_order() and counted is not None and counted.is_exact:
+            rows = self._in_lane(lane, index).limit(COUNT_LIMIT)
+        else:
+            query = self._in_lane(lane, self._index_of_order())
+            if behind is not None:
+                query = query.where(_beyond(self._column, WorklistEntry.study_id, behind, self._column, down=down))
+            return query.order_by(*_order(self._column, WorklistEntry.study_id, down=down))
+        few = rows.subquery()
+        in_order: Select[Any] = select(few.c.lane, few.c.sorted_by, few.c.study_id)
+        if behind is not None:
+            in_order = in_order.where(_beyond(few.c.sorted_by, few.c.study_id, behind, self._column, down=down))
+        return in_order.order_by(*_order(few.c.sorted_by, few.c.study_id, down=down))
+
+    def _cursor(self, row: Any) -> Cursor:
+        lane, value, study_id = row
+        return (lane, value, study_id) if self._sort == "triage" else (value, study_id)
+
+    def _load(self, study_ids: list[int]) -> list[WorklistEntry]:
+        rows = self._session.scalars(
+            select(WorklistEntry)
+            .where(WorklistEntry.study_id.in_(study_ids))
+            .options(
+                joinedload(WorklistEntry.study),
+                joinedload(WorklistEntry.image),
+                selectinload(WorklistEntry.image, Image.predictions),
+            )
+        )
+        by_id = {entry.study_id: entry for entry in rows}
+        return [by_id[study_id] for study_id in study_ids if study_id in by_id]
+
+    # -- counts -------------------------------------------------------------------------------------------
+
+    def _count_lanes(self) -> dict[int, Count]:
+        lanes = self._filters_lanes()
+        if self._few is not None:
+            few = self._few.with_only_columns(WorklistEntry.lane).subquery()
+            rows = self._session.execute(select(few.c.lane, func.count()).group_by(few.c.lane)).all()
+            found: dict[int, int] = {lane: number for lane, number in rows}  # noqa: C416 - no pair to a type checker
+            return {lane: Count(found.get(lane, 0)) for lane in lanes}
+        return {lane: self._count_lane(lane) for lane in lanes}
+
+    def _count_lane(self, lane: int) -> Count:
+        if self._filters.search:
+            return self._count_search(lane)
+        index = self._index_of_filters() or self._index_of_order()
+        fit = self._in_lane(lane, index).with_only_columns(WorklistEntry.study_id)
+        number = self._number(fit.limit(COUNT_LIMIT + 1))
+        return Count(min(number, COUNT_LIMIT), number <= COUNT_LIMIT)
+
+    def _count_search(self, lane: int) -> Count:
+        """Each study has to be asked for its names: the first of a lane tell that there are many."""
+        first = (
+            self._entries(self._index_of_order())
+            .add_columns(WorklistEntry.label, WorklistEntry.body_part, WorklistEntry.source, WorklistEntry.received_at)
+            .where(WorklistEntry.status == self._filters.status, WorklistEntry.lane == lane)
+            .limit(SEARCH_LIMIT + 1)
+            .subquery()
+        )
+        looked_at = self._session.scalar(select(func.count()).select_from(first)) or 0
+        conditions = [first.c[name] == getattr(self._filters, name) for name in self._equal]
+        if self._filters.since is not None:
+            conditions.append(first.c.received_at >= self._filters.since)
+        if self._filters.until is not None:
+            conditions.append(first.c.received_at < self._filters.until)
+        fit = select(first.c.study_id).where(*conditions, _is_found_by(self._filters.search, first.c.study_id))
+        return Count(self._number(fit), looked_at <= SEARCH_LIMIT)
+
+    def _count_before(self, first: Any) -> Count:
+        if self._few is None and self._filters.search:
+            return Count(0, is_exact=False)  # each study would have to be asked for its names
+        rows = len(self.walk(POSITION_LIMIT + 1, self._cursor(first), backwards=True))
+        return Count(min(rows, POSITION_LIMIT), rows <= POSITION_LIMIT)
+
+    def _number(self, query: Select[Any]) -> int:
+        return self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
+
+
+def _between(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    ends = [] if since is None else [WorklistEntry.received_at >= since]
+    return ends if until is None else [*ends, WorklistEntry.received_at < until]
+
+
+def _beyond(value: Any, study_id: Any, cursor: Cursor, column: Any, *, down: bool) -> ColumnElement[bool]:
+    there = tuple_(literal(cursor[-2], column.type), literal(cursor[-1], WorklistEntry.study_id.type))
+    here = tuple_(value, study_id)
+    return here < there if down else here > there
+
+
+def _order(value: Any, study_id: Any, *, down: bool) -> tuple[Any, Any]:
+    return (value.desc(), study_id.desc()) if down else (value.asc(), study_id.asc())
+
+
+def _is_key(key: str) -> ColumnElement[bool]:
+    return and_(SearchKey.key >= key, SearchKey.key < key + "\U0010ffff")
+
+
+def _number_in(key: str) -> int | None:
+    number = key.removeprefix("#")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None
+
+
+def _found_by(text: str) -> Any:
+    """Select the studies that a text finds."""
+    key = search_key(text)
+    found: list[Select[Any]] = [select(SearchKey.study_id).where(_is_key(key) if key else false())]
+    number = _number_in(key)
+    if number is not None:
+        found.append(select(Image.study_id).where(Image.id == number, Image.study_id.is_not(None)))
+        found.append(select(WorklistEntry.study_id).where(WorklistEntry.study_id == number))
+    return union(*found) if len(found) > 1 else found[0]
+
+
+def _is_found_by(text: str, study_id: Any = WorklistEntry.study_id) -> ColumnElement[bool]:
+    """Whether a text that finds very many studies finds this one."""
+    return select(SearchKey.study_id).where(SearchKey.study_id == study_id, _is_key(search_key(text))).exists()
+
+
+def body_parts(session: Session, status: str = DONE) -> list[str]:
+    """The body parts that there are, by hops along the index: there may be a million rows of one."""
+    found: list[str] = []
+    while True:
+        query = select(func.min(WorklistEntry.body_part)).where(WorklistEntry.status == status)
+        query = query.where(WorklistEntry.body_part > found[-1]) if found else query
+        following = session.scalar(query)
+        if following is None:
+            return found
+        found.append(following)
+
+
+def count_in_lane(session: Session, lane: int) -> int:
+    """How many studies stand in a lane, up to `COUNT_LIMIT`; one more than that where there are more."""
+    some = select(WorklistEntry.study_id).where(WorklistEntry.status == DONE, WorklistEntry.lane == lane)
+    return session.scalar(select(func.count()).select_from(some.limit(COUNT_LIMIT + 1).subquery())) or 0
