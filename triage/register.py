@@ -177,9 +177,11 @@ class Register:
         return True
 
     def _let_be_found(self, session: Session, _studies: set[int]) -> None:
+        found: dict[int, set[str]] = {}
         for image, keys in self._found_by:
             if image.study_id is not None:
-                find_by(session, image.study_id, keys)
+                found.setdefault(image.study_id, set()).update(keys)
+        find_by(session, found)
 
     def _note(self, event: str, image: Image) -> None:
         queries.record_event(self._session, event, image, actor=self._actor, at=self._now)

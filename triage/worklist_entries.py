@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, literal, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -35,27 +51,53 @@ def refresh(session: Session, study_ids: Iterable[int]) -> None:
     reviewed, then one that needs review, then the one that the model is surest of, then the one that came first.
     """
     wanted = sorted(study_ids)
+    dialect = session.get_bind().dialect.name
     for start in range(0, len(wanted), _CHUNK):
-        some = wanted[start : start + _CHUNK]
-        if session.get_bind().dialect.name == "postgresql":
-            # Two workers may finish two images of one study at once; who comes second must see what the first did.
-            locked = select(Study.id).where(Study.id.in_(some)).order_by(Study.id).with_for_update(key_share=True)
-            session.execute(locked).all()
-        _make(session, Image.study_id.in_(some))
+        some = {"studies": wanted[start : start + _CHUNK]}
+        if dialect == "postgresql":
+            session.execute(_LOCK, some).all()
+        rows = [dict(row) for row in session.execute(_of_studies(), some).mappings()]
+        if rows:
+            session.execute(_upsert(dialect), rows)
 
 
 def refresh_all(session: Session) -> None:
     """Make every entry anew."""
     session.execute(delete(WorklistEntry))
-    _make(session, Image.study_id.is_not(None))
+    session.execute(insert(_TABLE).from_select(_COLUMNS, _worst(Image.study_id.is_not(None))))
 
 
-def _make(session: Session, which: ColumnElement[bool]) -> None:
+_TABLE: Any = WorklistEntry.__table__
+_COLUMNS = [column.name for column in _TABLE.columns]
+_STUDIES: BindParameter[Any] = bindparam("studies", expanding=True)
+# Two workers may finish two images of one study at once; who comes second must see what the first did.
+_LOCK = select(Study.id).where(Study.id.in_(_STUDIES)).order_by(Study.id).with_for_update(key_share=True)
+
+
+# Built once: that takes ten times as long as to run them for the images of a message.
+@cache
+def _of_studies() -> Select[Any]:
+    return _worst(Image.study_id.in_(_STUDIES))
+
+
+@cache
+def _upsert(dialect: str) -> Executable:
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(_TABLE)
+    new = {name: statement.excluded[name] for name in _COLUMNS if name != "study_id"}
+    # What is overdue stays so until somebody reviews it; `raise_overdue` knows the longest wait, this does not.
+    stays = and_(_TABLE.c.lane == OVERDUE, statement.excluded.status == DONE, statement.excluded.lane != REVIEWED)
+    new["lane"] = case((stays, literal(OVERDUE)), else_=statement.excluded.lane)
+    return statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
+
+
+def _worst(which: ColumnElement[bool]) -> Select[Any]:
+    """Select the entries of studies, made of their images."""
     stage = case({DONE: 0, QUEUED: 1, PROCESSING: 1, QUARANTINED: 2}, value=Image.status, else_=3)
     flagged = func.coalesce(Image.needs_review, False)
     confidence = func.coalesce(Image.confidence, 0.0)
     of_study = Image.study_id
     is_done = Image.status == DONE
+    open_ = Image.reviewed.is_(False)
     ranked = (
         select(
             Image.study_id,
@@ -71,29 +113,21 @@ def _make(session: Session, which: ColumnElement[bool]) -> None:
             case((is_done, Image.label)).label("label"),
             case((is_done, confidence), else_=0.0).label("confidence"),
             func.coalesce(
-                func.max(case((and_(is_done, Image.reviewed.is_(False)), Image.urgency))).over(partition_by=of_study),
+                func.max(case((and_(is_done, open_), Image.urgency))).over(partition_by=of_study),
                 func.max(case((is_done, Image.urgency))).over(partition_by=of_study),
                 0.0,
             ).label("urgency"),
             Image.source,
             Image.body_part,
             func.coalesce(
-                func.min(case((Image.reviewed.is_(False), Image.received_at))).over(partition_by=of_study),
+                func.min(case((open_, Image.received_at))).over(partition_by=of_study),
                 func.min(Image.received_at).over(partition_by=of_study),
             ).label("received_at"),
         )
         .where(which)
         .subquery()
     )
-    columns = [column.name for column in WorklistEntry.__table__.columns]
-    source = select(*(ranked.c[name] for name in columns)).where(ranked.c.place == 1)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(WorklistEntry).from_select(columns, source)
-    new = {name: statement.excluded[name] for name in columns if name != "study_id"}
-    # What is overdue stays so until somebody reviews it; `raise_overdue` knows the longest wait, this does not.
-    stays = and_(WorklistEntry.lane == OVERDUE, statement.excluded.status == DONE, statement.excluded.lane != REVIEWED)
-    new["lane"] = case((stays, literal(OVERDUE)), else_=statement.excluded.lane)
-    session.execute(statement.on_conflict_do_update(index_elements=["study_id"], set_=new))
+    return select(*(ranked.c[name] for name in _COLUMNS)).where(ranked.c.place == 1)
 
 
 def raise_overdue(session: Session, before: datetime, limit: int) -> int:
@@ -136,9 +170,14 @@ def search_key(text: str) -> str:
     return text.strip().casefold()[:LONGEST_KEY]
 
 
-def find_by(session: Session, study_id: int, keys: Iterable[str]) -> None:
-    """Let a study be found by these keys; those that it is found by already stay."""
-    rows = [{"key": key, "study_id": study_id} for key in sorted(keys)]
+def find_by(session: Session, keys: Mapping[int, set[str]]) -> None:
+    """Let studies be found by these keys; those that they are found by already stay.
+
+    Args:
+        session: in a transaction, which the caller commits.
+        keys: study -> what it is found by.
+    """
+    rows = [{"key": key, "study_id": study_id} for study_id in sorted(keys) for key in sorted(keys[study_id])]
     if rows:
-        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        session.execute(insert(SearchKey).on_conflict_do_nothing(), rows)
+        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+        session.execute(dialect.insert(SearchKey).on_conflict_do_nothing(), rows)

@@ -233,7 +233,7 @@ def test_filters_let_through_what_they_say(engine: Engine, make_image: MakeImage
 def test_a_search_finds_what_begins_so(clinic: Clinic, text: str, finds: bool) -> None:
     record = clinic.drop("Ward 3/hand-ärm.png", xray_files.png(1))
     with sessions(clinic.engine).begin() as session:
-        find_by(session, record["study_id"], {search_key("A-2026")})
+        find_by(session, {record["study_id"]: {search_key("A-2026")}})
     (page,) = walk(clinic.engine, "oldest", Filters(status="queued", search=text))
     assert bool(page.entries) is finds
 
