@@ -27,6 +27,7 @@ ADVICE: Final = MappingProxyType(
         "no_digest": "No SHA-256 is kept, but the image was not put aside. " + _REPORT,
         "no_prediction": "The image is done, but nothing was predicted. " + _REPORT,
         "prediction_differs": "The worklist shows something else than the newest prediction. " + _REPORT,
+        "worklist_differs": "The worklist shows something else of this study than its images make it. " + _REPORT,
         "double_prediction": "One model version has spoken twice. " + _REPORT,
         "lease_expired": "A worker was lost. " + _SWEEP,
         "never_published": "The image waits without a message. " + _SWEEP,

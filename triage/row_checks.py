@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from triage.mismatches import Mismatch
 from triage.records import DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
 from triage.store import Refused, Store, open_regular
+from triage.worklist_entries import untrue
 
 STATUS_AFTER: Final = MappingProxyType(
     {
@@ -55,6 +56,7 @@ _COLUMNS = (
     Image.label,
     Image.confidence,
     Image.needs_review,
+    Image.study_id,
 )
 
 
@@ -66,11 +68,13 @@ class State:
         row: the columns of its row that are checked.
         predictions: its predictions, the newest last.
         event: the last audit event that changed its status, and when; None if there is none.
+        is_listed_right: whether the worklist shows of its study what the images make it.
     """
 
     row: Columns
     predictions: list[Columns]
     event: tuple[str, datetime] | None
+    is_listed_right: bool = True
 
 
 def states_after(session: Session, image_id: int, size: int) -> list[State]:
@@ -110,7 +114,8 @@ def _states(session: Session, which: ColumnElement[bool], size: int) -> list[Sta
             select(AuditEvent.image_id, AuditEvent.event, AuditEvent.at).where(AuditEvent.id.in_(newest))
         )
     }
-    return [State(row, predictions[row.id], events.get(row.id)) for row in rows]
+    wrong = untrue(session, {row.study_id for row in rows if row.study_id is not None})
+    return [State(row, predictions[row.id], events.get(row.id), row.study_id not in wrong) for row in rows]
 
 
 def is_told(code: str, row: Columns) -> bool:
@@ -150,6 +155,8 @@ class RowChecks:
             yield Mismatch("double_prediction", row.id)
         if row.status == DONE:
             yield from self._done(row, state.predictions)
+        if not state.is_listed_right:
+            yield Mismatch("worklist_differs", row.id)
         if row.status == PROCESSING and (row.leased_until is None or row.leased_until < now - self._late):
             yield Mismatch("lease_expired", row.id)
         if row.status == QUEUED and row.published_at is None and broker_takes_more:

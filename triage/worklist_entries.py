@@ -67,6 +67,25 @@ def refresh_all(session: Session) -> None:
     session.execute(insert(_TABLE).from_select(_COLUMNS, _worst(Image.study_id.is_not(None))))
 
 
+def untrue(session: Session, study_ids: Iterable[int]) -> set[int]:
+    """The studies whose entry is missing, or is not what their images make it. For an audit."""
+    wanted = sorted(study_ids)
+    found: set[int] = set()
+    for start in range(0, len(wanted), _CHUNK):
+        some = wanted[start : start + _CHUNK]
+        stored = {
+            row["study_id"]: dict(row)
+            for row in session.execute(select(_TABLE).where(_TABLE.c.study_id.in_(some))).mappings()
+        }
+        for row in session.execute(_of_studies(), {"studies": some}).mappings():
+            made, kept = dict(row), stored.get(row["study_id"])
+            if kept is not None and kept["lane"] == OVERDUE and made["lane"] in (NEEDS_REVIEW, OTHERS):
+                made["lane"] = OVERDUE
+            if kept != made:
+                found.add(row["study_id"])
+    return found
+
+
 _TABLE: Any = WorklistEntry.__table__
 _COLUMNS = [column.name for column in _TABLE.columns]
 _STUDIES: BindParameter[Any] = bindparam("studies", expanding=True)

@@ -25,6 +25,7 @@ from triage.reconcile import Reconciliation
 from triage.records import sessions
 from triage.settings import Settings
 from triage.store import Store
+from triage.worklist_entries import raise_overdue, refresh_all
 
 pytest_plugins = ["sweeping"]
 
@@ -205,7 +206,27 @@ def test_a_done_image_of_which_nothing_was_said(filled: Busy) -> None:
 @pytest.mark.parametrize("what", ["label = 'Hairline fracture'", "confidence = 0.5", "needs_review = NOT needs_review"])
 def test_a_row_that_repeats_something_else(filled: Busy, what: str) -> None:
     change(filled.clinic, f"UPDATE images SET {what} WHERE id = :id", id=filled.done)
-    assert found(filled.clinic) == [("prediction_differs", f"image {filled.done}")]
+    about = f"image {filled.done}"
+    assert found(filled.clinic) == [("prediction_differs", about), ("worklist_differs", about)]
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["DELETE FROM worklist WHERE image_id = :id", "UPDATE worklist SET urgency = 1 WHERE image_id = :id",
+     "UPDATE worklist SET lane = 0 WHERE image_id = :id"],
+)  # fmt: skip
+def test_a_worklist_that_shows_something_else(filled: Busy, what: str) -> None:
+    change(filled.clinic, what, id=filled.done)
+    assert found(filled.clinic) == [("worklist_differs", f"image {filled.done}")]
+    with sessions(filled.clinic.engine).begin() as session:
+        refresh_all(session)
+    assert found(filled.clinic) == []
+
+
+def test_an_overdue_study_is_listed_right(filled: Busy) -> None:
+    with sessions(filled.clinic.engine).begin() as session:
+        assert raise_overdue(session, utc_now() + LATER, 10) > 0
+    assert found(filled.clinic) == []
 
 
 def test_the_newest_prediction_is_what_counts(filled: Busy) -> None:
@@ -258,7 +279,7 @@ def test_a_status_that_the_trail_does_not_tell_of(filled: Busy, status: str) -> 
         id=filled.queued,
         soon=utc_now() + LATER,
     )
-    expected = ["no_prediction"] if status == "done" else []
+    expected = {"done": ["no_prediction", "worklist_differs"], "processing": []}.get(status, ["worklist_differs"])
     assert [code for code, _ in found(clinic)] == [*expected, "history_differs"]
     (mismatch,) = [one for one in audit(clinic) if one.code == "history_differs"]
     assert mismatch.text.startswith(f"the status is '{status}'; of its events the last is 'admitted'. ")
