@@ -55,6 +55,7 @@ benchmark: $(VENV)/.everything ## Measure the whole system against a bare loop (
 
 screenshots: $(VENV)/.everything ## Make the pictures of docs/screenshots again, with a real browser
 	@TRIAGE_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/e2e -m browser
+	@TRIAGE_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest tests/integration/test_command_line.py -k render
 
 constraints: $(VENV)/.everything ## Write constraints.txt anew from what is installed (do this on Python 3.11)
 	@{ head -n 2 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/ @ .*//' \

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
 from PIL import Image as Pillow
 from triage_command import TRIAGE, TriageCommand
@@ -25,7 +27,7 @@ from xray_files import HEIGHT, WIDTH, dicom, jpeg, png
 from triage.bundle import open_bundle
 from triage.cli import main
 from triage.export import COLUMNS
-from triage.samples import write_dicom
+from triage.samples import write_dicom, write_samples
 from triage.settings import get_settings
 
 
@@ -337,6 +339,21 @@ def test_render_writes_a_dicom_as_a_grey_png_of_full_size(triage: TriageCommand,
     assert (result.returncode, result.stdout) == (0, "")
     with Pillow.open(tmp_path / "hand.png") as picture:
         assert (picture.format, picture.mode, picture.size) == ("PNG", "L", (WIDTH, HEIGHT))
+
+
+def test_render_inverts_monochrome1_and_shows_what_a_viewer_shows(triage: TriageCommand, tmp_path: Path) -> None:
+    """And draws the picture of docs/files.md, where TRIAGE_SCREENSHOTS asks for pictures."""
+    (source,) = [path for path in write_samples(tmp_path / "samples") if "monochrome1" in path.name]
+    result = triage.run("render", str(source), "wrist.png")
+    assert result.returncode == 0, result.stderr
+    stored = pydicom.dcmread(source).pixel_array
+    with Pillow.open(tmp_path / "wrist.png") as rendered:
+        assert (np.asarray(rendered) == 255 - stored).all()
+        beside = Pillow.new("L", (2 * stored.shape[1] + 20, stored.shape[0]), 96)
+        beside.paste(Pillow.fromarray(stored), (0, 0))
+        beside.paste(rendered, (stored.shape[1] + 20, 0))
+    folder = Path(os.environ.get("TRIAGE_SCREENSHOTS") or tmp_path)
+    beside.resize((beside.width // 2, beside.height // 2)).save(folder / "render.png", optimize=True)
 
 
 def test_render_writes_over_nothing_unless_forced(ask: Ask, tmp_path: Path) -> None:
