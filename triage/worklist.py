@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select, tuple_, union
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from triage.records import DONE, LANES, REVIEWED, Image, SearchKey, WorklistEntry
@@ -22,8 +22,8 @@ COUNT_LIMIT: Final = 10_000
 """Studies are counted up to here; there may be more."""
 POSITION_LIMIT: Final = 1_000
 """And those before a page up to here."""
-SEARCH_LIMIT: Final = 5_000
-"""Where a search finds very many, this many of each lane are looked at to count them."""
+SEARCH_LIMIT: Final = 2_000
+"""Where a search finds very many, this many of them are counted."""
 
 Sort = Literal["triage", "confidence_down", "confidence_up", "urgency", "oldest", "newest"]
 Cursor = tuple[Any, ...]
@@ -239,6 +239,8 @@ class _Reading:
     def walk(self, limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
         """Rows (lane, what is sorted by, study) behind the cursor, in the order asked for or against it."""
         down = self._down != backwards
+        if self._few is not None:
+            return self._walk_few(self._few, limit, cursor, backwards=backwards)
         one_by_one = self._sort == "triage"
         found: list[Any] = []
         for lane in self._lanes(cursor, backwards=backwards):
@@ -261,9 +263,7 @@ class _Reading:
     def _read_lane(self, lane: int, behind: Cursor | None, *, down: bool) -> Select[Any]:
         index = self._index_of_filters()
         counted = self._counted.get(lane)
-        if self._few is not None:
-            rows = self._few.where(WorklistEntry.lane == lane)
-        elif index is not None and index != self._index_of_order() and counted is not None and counted.is_exact:
+        if index is not None and index != self._index_of_order() and counted is not None and counted.is_exact:
             rows = self._in_lane(lane, index).limit(COUNT_LIMIT)
         else:
             query = self._in_lane(lane, self._index_of_order())
@@ -275,6 +275,21 @@ class _Reading:
         if behind is not None:
             in_order = in_order.where(_beyond(few.c.sorted_by, few.c.study_id, behind, self._column, down=down))
         return in_order.order_by(*_order(few.c.sorted_by, few.c.study_id, down=down))
+
+    def _walk_few(self, few: Select[Any], limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
+        down = self._down != backwards
+        found = few.where(WorklistEntry.lane.in_(self._filters.lanes)).subquery()
+        lane, value, study_id = found.c.lane, found.c.sorted_by, found.c.study_id
+        query: Select[Any] = select(lane, value, study_id)
+        if self._sort == "triage":
+            query = query.order_by(lane.asc() if backwards else lane.desc())
+        if cursor is not None:
+            behind = _beyond(value, study_id, cursor, self._column, down=down)
+            if self._sort == "triage":
+                further = lane > cursor[0] if backwards else lane < cursor[0]
+                behind = or_(further, and_(lane == cursor[0], behind))
+            query = query.where(behind)
+        return list(self._session.execute(query.order_by(*_order(value, study_id, down=down)).limit(limit)).all())
 
     def _cursor(self, row: Any) -> Cursor:
         lane, value, study_id = row
@@ -299,42 +314,47 @@ class _Reading:
         lanes = self._filters_lanes()
         if self._few is not None:
             few = self._few.with_only_columns(WorklistEntry.lane).subquery()
-            rows = self._session.execute(select(few.c.lane, func.count()).group_by(few.c.lane)).all()
-            found: dict[int, int] = {lane: number for lane, number in rows}  # noqa: C416 - no pair to a type checker
+            query = select(few.c.lane, func.count()).group_by(few.c.lane)
+            found = self._by_lane(query)
             return {lane: Count(found.get(lane, 0)) for lane in lanes}
+        if self._filters.search:
+            return self._count_search()
         return {lane: self._count_lane(lane) for lane in lanes}
 
     def _count_lane(self, lane: int) -> Count:
-        if self._filters.search:
-            return self._count_search(lane)
         index = self._index_of_filters() or self._index_of_order()
         fit = self._in_lane(lane, index).with_only_columns(WorklistEntry.study_id)
         number = self._number(fit.limit(COUNT_LIMIT + 1))
         return Count(min(number, COUNT_LIMIT), number <= COUNT_LIMIT)
 
-    def _count_search(self, lane: int) -> Count:
-        """Each study has to be asked for its names: the first of a lane tell that there are many."""
-        first = (
-            self._entries(self._index_of_order())
-            .add_columns(WorklistEntry.label, WorklistEntry.body_part, WorklistEntry.source, WorklistEntry.received_at)
-            .where(WorklistEntry.status == self._filters.status, WorklistEntry.lane == lane)
-            .limit(SEARCH_LIMIT + 1)
-            .subquery()
+    def _count_search(self) -> dict[int, Count]:
+        """Where a search finds very many, those that are first by name tell how many each lane has at least."""
+        some = select(_found_by(self._filters.search).subquery()).limit(SEARCH_LIMIT).subquery()
+        counted: Select[Any] = select(WorklistEntry.lane, func.count())
+        query = (
+            counted.with_hint(WorklistEntry, "NOT INDEXED", "sqlite")
+            .where(
+                WorklistEntry.study_id.in_(select(some)),
+                WorklistEntry.status == self._filters.status,
+                *self._equal.values(),
+                *self._dates,
+            )
+            .group_by(WorklistEntry.lane)
         )
-        looked_at = self._session.scalar(select(func.count()).select_from(first)) or 0
-        conditions = [first.c[name] == getattr(self._filters, name) for name in self._equal]
-        if self._filters.since is not None:
-            conditions.append(first.c.received_at >= self._filters.since)
-        if self._filters.until is not None:
-            conditions.append(first.c.received_at < self._filters.until)
-        fit = select(first.c.study_id).where(*conditions, _is_found_by(self._filters.search, first.c.study_id))
-        return Count(self._number(fit), looked_at <= SEARCH_LIMIT)
+        found = self._by_lane(query)
+        return {lane: Count(found.get(lane, 0), is_exact=False) for lane in self._filters_lanes()}
 
     def _count_before(self, first: Any) -> Count:
         if self._few is None and self._filters.search:
             return Count(0, is_exact=False)  # each study would have to be asked for its names
-        rows = len(self.walk(POSITION_LIMIT + 1, self._cursor(first), backwards=True))
-        return Count(min(rows, POSITION_LIMIT), rows <= POSITION_LIMIT)
+        limit = POSITION_LIMIT
+        if self._few is None and self._index_of_filters() not in (None, self._index_of_order()):
+            limit //= 10  # many are looked at for each that fits
+        rows = len(self.walk(limit + 1, self._cursor(first), backwards=True))
+        return Count(min(rows, limit), rows <= limit)
+
+    def _by_lane(self, query: Select[Any]) -> dict[int, int]:
+        return {lane: number for lane, number in self._session.execute(query)}  # noqa: C416 - no pair to a type checker
 
     def _number(self, query: Select[Any]) -> int:
         return self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
@@ -375,9 +395,13 @@ def _found_by(text: str) -> Any:
     return union(*found) if len(found) > 1 else found[0]
 
 
-def _is_found_by(text: str, study_id: Any = WorklistEntry.study_id) -> ColumnElement[bool]:
+def _is_found_by(text: str) -> ColumnElement[bool]:
     """Whether a text that finds very many studies finds this one."""
-    return select(SearchKey.study_id).where(SearchKey.study_id == study_id, _is_key(search_key(text))).exists()
+    return (
+        select(SearchKey.study_id)
+        .where(SearchKey.study_id == WorklistEntry.study_id, _is_key(search_key(text)))
+        .exists()
+    )
 
 
 def body_parts(session: Session, status: str = DONE) -> list[str]:
