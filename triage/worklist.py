@@ -330,17 +330,10 @@ class _Reading:
     def _count_search(self) -> dict[int, Count]:
         """Where a search finds very many, those that are first by name tell how many each lane has at least."""
         some = select(_found_by(self._filters.search).subquery()).limit(SEARCH_LIMIT).subquery()
-        counted: Select[Any] = select(WorklistEntry.lane, func.count())
-        query = (
-            counted.with_hint(WorklistEntry, "NOT INDEXED", "sqlite")
-            .where(
-                WorklistEntry.study_id.in_(select(some)),
-                WorklistEntry.status == self._filters.status,
-                *self._equal.values(),
-                *self._dates,
-            )
-            .group_by(WorklistEntry.lane)
-        )
+        query = select(WorklistEntry.lane, func.count())
+        query = query.with_hint(WorklistEntry, "NOT INDEXED", "sqlite").group_by(WorklistEntry.lane)
+        query = query.where(WorklistEntry.study_id.in_(select(some)), WorklistEntry.status == self._filters.status)
+        query = query.where(*self._equal.values(), *self._dates)
         found = self._by_lane(query)
         return {lane: Count(found.get(lane, 0), is_exact=False) for lane in self._filters_lanes()}
 
@@ -353,7 +346,7 @@ class _Reading:
         rows = len(self.walk(limit + 1, self._cursor(first), backwards=True))
         return Count(min(rows, limit), rows <= limit)
 
-    def _by_lane(self, query: Select[Any]) -> dict[int, int]:
+    def _by_lane(self, query: Any) -> dict[int, int]:
         return {lane: number for lane, number in self._session.execute(query)}  # noqa: C416 - no pair to a type checker
 
     def _number(self, query: Select[Any]) -> int:
