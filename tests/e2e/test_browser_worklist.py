@@ -257,7 +257,7 @@ def test_a_silent_worker_is_told(filled: Stack, page: Page) -> None:
 
 
 def test_the_notice_is_on_every_page(filled: Stack, page: Page) -> None:
-    for address in ("/", "/upload", "/quarantine"):
+    for address in ("/", "/upload", "/quarantine", "/system"):
         page.goto(filled.url + address)
         page.locator(".notice", has_text="not a diagnosis").wait_for()
 
