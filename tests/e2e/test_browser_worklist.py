@@ -262,6 +262,20 @@ def test_the_notice_is_on_every_page(filled: Stack, page: Page) -> None:
         page.locator(".notice", has_text="not a diagnosis").wait_for()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (2560, 1440)])
+def test_no_page_scrolls_sideways(filled: Stack, page: Page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    for address in ("/", "/upload", "/quarantine", "/system"):
+        page.goto(filled.url + address)
+        page.locator(".strip .well").wait_for()
+        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+        over = page.evaluate(
+            "[document.scrollingElement, ...document.querySelectorAll('[data-testid=stMain]')]"
+            ".map(box => box.scrollWidth - box.clientWidth)"
+        )
+        assert over == [0, 0], address
+
+
 def test_screens(filled: Stack, page: Page, take_screenshots: Callable[[Page, str], None]) -> None:
     open_worklist(page, filled)
     take_screenshots(page, "worklist-closed")
