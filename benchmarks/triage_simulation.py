@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.triage_simulation``: images arrive at random (Poisson), are drawn from those that the bundle's
 folds held out, each with its label and the probabilities that were said of it unseen, and one person reads them, one
-after the other (log-normal reading times). Compared are first come, first served; the worklist's rank (needs review
-first, then confidence); urgency (`triage.urgency`); urgency with a longest wait, behind which an image goes first
-whatever its score; and an oracle that knows the labels. Prints waits for each label, JSON with ``--json``;
-``--plot FILE.png`` draws them (needs matplotlib).
+after the other (log-normal reading times). Compared are first come, first served; the worklist as it is (what has waited
+longer than TRIAGE_MAX_WAIT_MINUTES, then what needs review, then by confidence); urgency (`triage.urgency`); urgency
+with a short longest wait, behind which an image goes first whatever its score; and an oracle that knows the labels.
+Prints waits for each label, JSON with ``--json``; ``--plot FILE.png`` draws them (needs matplotlib).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ READING_SPREAD = 0.6
 """Standard deviation of the logarithm of the reading time: half of the images take 2.2 to 5 minutes."""
 
 FIRST_COME = "first come, first served"
-RANK = "rank: review first, then confidence"
+WORKLIST = "worklist: {minutes:.0f} minutes at most, review, confidence"
 URGENCY = "urgency"
 BOUNDED = "urgency, {minutes:.0f} minutes at most"
 ORACLE = "urgency, if the labels were known"
@@ -114,15 +114,24 @@ def waits(arrivals: Floats, readings: Floats, scores: Floats, longest: float | N
     return waited
 
 
-def simulate(images: HeldOutImages, load: float, count: int, longest: float, seed: int) -> dict[str, Any]:
-    """Waits by order and label at one load (share of the reader's time that reading takes)."""
+def simulate(images: HeldOutImages, load: float, count: int, longest: float, usual: float, seed: int) -> dict[str, Any]:
+    """Waits by order and label at one load (share of the reader's time that reading takes).
+
+    Args:
+        images: what arrives.
+        load: the share.
+        count: how many arrive.
+        longest: minutes at most, for urgency.
+        usual: minutes at most, for the worklist.
+        seed: of chance.
+    """
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(images.labels), size=count)
     readings = rng.lognormal(np.log(READING_MINUTES) - READING_SPREAD**2 / 2, READING_SPREAD, count)
     arrivals = np.cumsum(rng.exponential(READING_MINUTES / load, count))
     orders = {
         FIRST_COME: (-arrivals, None),
-        RANK: (images.rank[drawn], None),
+        WORKLIST.format(minutes=usual): (images.rank[drawn], usual),
         URGENCY: (images.urgency[drawn], None),
         BOUNDED.format(minutes=longest): (images.urgency[drawn], longest),
         ORACLE: (images.known[drawn], None),
@@ -180,7 +189,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     images = read_held_out(options.bundle or find_bundle(get_settings()))
-    results = [simulate(images, load, options.images, options.longest, options.seed) for load in options.loads]
+    usual = get_settings().max_wait_minutes
+    results = [simulate(images, load, options.images, options.longest, usual, options.seed) for load in options.loads]
     if options.plot:
         draw(results, options.plot)
     if options.json:

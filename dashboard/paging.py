@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from dashboard.choice import Choice, read_choice, written
-from triage.records import DONE, LANES
+from triage.records import DONE, LANES, OVERDUE
 from triage.worklist import Cursor, Sort
 
 PAGE_SIZE = 25
@@ -76,6 +76,8 @@ def read_cursor(text: str | None, sort: Sort) -> Cursor | None:
     try:
         values = json.loads(text)
         kinds = _KINDS[sort]
+        if sort == "triage" and isinstance(values, list) and values[:1] == [OVERDUE]:
+            kinds = (_Lane, datetime, int)  # this lane goes by wait
         if not isinstance(values, list) or len(values) != len(kinds):
             return None
         return tuple(_read_value(value, kind) for value, kind in zip(values, kinds, strict=True))

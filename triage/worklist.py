@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select, tuple_, union
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from triage.records import DONE, LANES, REVIEWED, Image, SearchKey, WorklistEntry
+from triage.records import DONE, LANES, OVERDUE, REVIEWED, Image, SearchKey, WorklistEntry
 from triage.worklist_entries import search_key
 
 COUNT_LIMIT: Final = 10_000
@@ -36,7 +37,10 @@ _BY: dict[Sort, tuple[Any, bool]] = {
     "oldest": (WorklistEntry.received_at, False),
     "newest": (WorklistEntry.received_at, True),
 }
-"""What a lane is sorted by, and whether it goes down. `triage` has one lane after the other, the others mix them."""
+"""What a lane is sorted by, and whether it goes down.
+
+`triage` has one lane after the other, the first of them by wait; the others mix the lanes.
+"""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,9 @@ class _Reading:
         self._dates = _between(filters.since, filters.until)
         self._few = self._find_few()
         self._counted: dict[int, Count] = {}
+        # In its own order the top lane goes by wait: there a study has waited too long whatever the model says of it.
+        self._by_wait = sort == "triage" and OVERDUE in filters.lanes
+        self._lanes_in_order = tuple(lane for lane in filters.lanes if not (self._by_wait and lane == OVERDUE))
 
     # -- which index --------------------------------------------------------------------------------------
 
@@ -238,6 +245,26 @@ class _Reading:
 
     def walk(self, limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
         """Rows (lane, what is sorted by, study) behind the cursor, in the order asked for or against it."""
+        if not self._by_wait:
+            return self._walk(limit, cursor, backwards=backwards)
+        in_top = cursor is not None and cursor[0] == OVERDUE
+        if backwards:
+            found = [] if in_top else self._walk(limit, cursor, backwards=True)
+            behind = cursor[1:] if cursor is not None and in_top else None
+            return found + self._overdue.walk(limit - len(found), behind, backwards=True)
+        found = []
+        if cursor is None or in_top:
+            found = self._overdue.walk(limit, None if cursor is None else cursor[1:], backwards=False)
+            cursor = None
+        return found + (self._walk(limit - len(found), cursor, backwards=False) if len(found) < limit else [])
+
+    @cached_property
+    def _overdue(self) -> _Reading:
+        reading = _Reading(self._session, replace(self._filters, lane=OVERDUE), "oldest")
+        reading._counted = self._counted
+        return reading
+
+    def _walk(self, limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
         down = self._down != backwards
         if self._few is not None:
             return self._walk_few(self._few, limit, cursor, backwards=backwards)
@@ -255,7 +282,7 @@ class _Reading:
 
     def _lanes(self, cursor: Cursor | None, *, backwards: bool) -> list[int]:
         """The lanes to read, in the order of reading."""
-        lanes = [lane for lane in self._filters.lanes if self._counted.get(lane) != Count(0)]
+        lanes = [lane for lane in self._lanes_in_order if self._counted.get(lane) != Count(0)]
         if self._sort == "triage" and cursor is not None:
             lanes = [lane for lane in lanes if (lane >= cursor[0] if backwards else lane <= cursor[0])]
         return lanes[::-1] if backwards else lanes
@@ -278,7 +305,7 @@ class _Reading:
 
     def _walk_few(self, few: Select[Any], limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
         down = self._down != backwards
-        found = few.where(WorklistEntry.lane.in_(self._filters.lanes)).subquery()
+        found = few.where(WorklistEntry.lane.in_(self._lanes_in_order)).subquery()
         lane, value, study_id = found.c.lane, found.c.sorted_by, found.c.study_id
         query: Select[Any] = select(lane, value, study_id)
         if self._sort == "triage":

@@ -25,7 +25,7 @@ from triage.worklist import Count, View
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 AT = datetime(2026, 3, 4, 5, 6, 7, 891011, tzinfo=UTC)
 CURSORS = {
-    "triage": (3, 0.1 + 0.2, 7),
+    "triage": (2, 0.1 + 0.2, 7),
     "confidence_down": (1.0, 2**40),
     "confidence_up": (0.0, 1),
     "urgency": (0.5, 1),
@@ -102,6 +102,12 @@ def test_a_position_is_told_as_far_as_it_is_known() -> None:
     assert here(view(Count(0), {1: Count(3)}), None) == "1–3 of 3"
     assert here(view(Count(25), {1: Count(10_000, False), 0: Count(2)}), None) == "26–28 of 10,002+"
     assert here(view(Count(1_000, False), {1: Count(10_000, False)}), 1) == "beyond 1,000 of 10,000+"
+
+
+def test_the_lane_that_goes_by_wait_has_a_cursor_of_its_own() -> None:
+    assert paging.read_cursor(paging.write_cursor((OVERDUE, AT, 7)), "triage") == (OVERDUE, AT, 7)
+    assert paging.read_cursor(f"[{OVERDUE},0.5,7]", "triage") is None
+    assert paging.read_cursor(f'[{OVERDUE - 1},"{AT.isoformat()}",7]', "triage") is None
 
 
 def test_a_naive_time_is_no_cursor() -> None:

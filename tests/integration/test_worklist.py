@@ -46,6 +46,8 @@ def with_ties(engine: Engine, make_image: MakeImage) -> list[int]:
         for number in range(21)
     ]
     review(engine, made[4], made[9])
+    with sessions(engine).begin() as session:
+        assert raise_overdue(session, NOON + seconds(2), limit=100) == 8
     return made
 
 
@@ -57,7 +59,11 @@ def review(engine: Engine, *image_ids: int, verdict: str = "agree") -> None:
 
 def expected(engine: Engine, sort: Sort) -> list[int]:
     keys: dict[Sort, Callable[[WorklistEntry], tuple[object, ...]]] = {
-        "triage": lambda entry: (-entry.lane, -entry.confidence, -entry.study_id),
+        "triage": lambda entry: (
+            (-entry.lane, entry.received_at.timestamp(), entry.study_id)
+            if entry.lane == OVERDUE
+            else (-entry.lane, -entry.confidence, -entry.study_id)
+        ),
         "confidence_down": lambda entry: (-entry.confidence, -entry.study_id),
         "confidence_up": lambda entry: (entry.confidence, entry.study_id),
         "urgency": lambda entry: (-entry.urgency, -entry.study_id),
@@ -117,10 +123,10 @@ def test_a_study_that_arrives_while_somebody_pages_shifts_nothing(
     engine: Engine, with_ties: list[int], make_image: MakeImage
 ) -> None:
     with reading_sessions(engine)() as session:
-        first = read_page(session, Filters(), "triage", size=SIZE)
+        first = read_page(session, Filters(), "confidence_down", size=SIZE)
     late = make_image(confidence=0.99, needs_review=True)
     with reading_sessions(engine)() as session:
-        second = read_page(session, Filters(), "triage", size=100, after=first.next)
+        second = read_page(session, Filters(), "confidence_down", size=100, after=first.next)
     assert late not in shown(first, second)
     assert sorted(shown(first, second)) == with_ties
 
