@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.triage_simulation``: images arrive at random (Poisson), are drawn from those that the bundle's
 folds held out, each with its label and the probabilities that were said of it unseen, and one person reads them, one
-after the other (log-normal reading times). Compared are first come, first served; the worklist as it is (what has waited
-longer than TRIAGE_MAX_WAIT_MINUTES, then what needs review, then by confidence); urgency (`triage.urgency`); urgency
-with a short longest wait, behind which an image goes first whatever its score; and an oracle that knows the labels.
+after the other (log-normal reading times). Compared are first come, first served; the worklist as it opens (what has
+waited longer than TRIAGE_MAX_WAIT_MINUTES, then what needs review, then by confidence); urgency (`triage.urgency`);
+urgency with a short longest wait, behind which an image goes first whatever its score; and an oracle that knows the
+labels.
 Prints waits for each label, JSON with ``--json``; ``--plot FILE.png`` draws them (needs matplotlib).
 """
 
