@@ -26,6 +26,15 @@ function paintHeat(canvas, rows, ratio) {
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
 }
 
+// How much larger or smaller a picture lying on its side must be to fill the stage as it does when upright.
+function sidewaysFit(stage, img) {
+  const { clientWidth: width, clientHeight: height } = stage;
+  const { naturalWidth: across, naturalHeight: down } = img;
+  if (!across || !down || !width || !height) return 1;
+  const ratio = Math.min(width / down, height / across) / Math.min(width / across, height / down);
+  return Number(ratio.toFixed(4));
+}
+
 function makeTools(toolbar, data, state, act) {
   const button = (name) => {
     const made = piece("button", "", data.words[name][0]);
@@ -68,7 +77,8 @@ export default function ({ data, parentElement }) {
   stage.state = state;
 
   const draw = () => {
-    moved.style.transform = `translate(${Math.round(state.x)}px, ${Math.round(state.y)}px) scale(${state.zoom}) rotate(${state.turned}deg)`;
+    const turned = `rotate(${state.turned}deg)${state.turned % 180 ? ` scale(${sidewaysFit(stage, img)})` : ""}`;
+    moved.style.transform = `translate(${Math.round(state.x)}px, ${Math.round(state.y)}px) scale(${state.zoom}) ${turned}`;
     const look = `brightness(${state.brightness}%) contrast(${state.contrast}%)`;
     img.style.filter = state.inverted ? `invert(1) ${look}` : look;
     canvas.style.opacity = data.heat ? state.heat / 100 : 0;
@@ -99,7 +109,10 @@ export default function ({ data, parentElement }) {
     draw();
   };
 
-  img.onload = () => data.heat && paintHeat(canvas, data.heat, img.naturalWidth / img.naturalHeight);
+  img.onload = () => {
+    if (data.heat) paintHeat(canvas, data.heat, img.naturalWidth / img.naturalHeight);
+    draw();
+  };
   img.alt = data.alt;
   img.src = data.url;
   toolbar.setAttribute("aria-label", data.words.title);
@@ -130,5 +143,10 @@ export default function ({ data, parentElement }) {
     act(name);
   };
   document.addEventListener("keydown", onKey);
-  return () => document.removeEventListener("keydown", onKey);
+  const resized = new ResizeObserver(draw);
+  resized.observe(stage);
+  return () => {
+    document.removeEventListener("keydown", onKey);
+    resized.disconnect();
+  };
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from typing import TYPE_CHECKING
 
+import PIL.Image as Pillow
 import pytest
 from waiting import wait_until
 from whole_stack import Stack, png
@@ -79,6 +81,26 @@ def test_where_the_model_looked_is_off_until_it_is_asked_for(
     take_screenshots(page, "viewer")
     page.get_by_role("toolbar").get_by_label("Where the model looked").fill("0")
     assert overlay.evaluate("e => e.style.opacity") == "0"
+
+
+def test_a_picture_turned_on_its_side_is_shown_whole(stack: Stack, page: Page) -> None:
+    target = io.BytesIO()
+    Pillow.open(io.BytesIO(png(4105))).rotate(90, expand=True).save(target, "PNG")
+    stack.drop("wide.png", target.getvalue())
+    page.goto(f"{stack.url}/?image={stack.wait_for('wide.png').id}")
+    page.locator(".said h2").wait_for()
+    wait_until(lambda: page.locator(".stage img").evaluate("i => i.naturalWidth") == 400, "the picture", 20)
+    page.keyboard.press("t")
+    # The file is 400 x 320. As it is drawn on its side, it reaches from edge to edge of the stage, and not beyond.
+    beyond = """stage => {
+      const moved = stage.querySelector(".moved");
+      const upright = Math.min(stage.clientWidth / 400, stage.clientHeight / 320);
+      const sideways = upright * new DOMMatrix(getComputedStyle(moved).transform).b;
+      return Math.max(400 * sideways - stage.clientHeight, 320 * sideways - stage.clientWidth);
+    }"""
+    assert abs(float(page.locator(".stage").evaluate(beyond))) < 0.5
+    page.keyboard.press("t")
+    assert transform(page) == "translate(0px, 0px) scale(1) rotate(180deg)"
 
 
 def test_keys_are_letters_while_somebody_types(opened: Page) -> None:
