@@ -122,6 +122,9 @@ FILE_NAME = "File"
 FILE_NAMES = "Came under {count} names"
 IMAGE = "Image"
 STUDY = "Study"
+STUDY_IMAGES = "{count} images of this study"
+STUDY_IMAGE = "{number}: {says}"
+STUDY_IMAGE_VIEW = "{number} ({view}): {says}"
 RECEIVED = "Received"
 FINISHED = "Finished"
 NO_SUCH_IMAGE = "There is no image {id} here. The link may come from another installation."
@@ -263,6 +266,11 @@ def workers(children: int) -> str:
 def prediction_set(count: int) -> str:
     """How many types the model keeps in play."""
     return PREDICTION_SET_OF_ONE if count == 1 else PREDICTION_SET.format(count=count)
+
+
+def study_image(number: int, says: str, view: str) -> str:
+    """One image of several, by its number, view position and what is known of it."""
+    return (STUDY_IMAGE_VIEW if view else STUDY_IMAGE).format(number=number, says=says, view=view)
 
 
 def images(count: int) -> str:

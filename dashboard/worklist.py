@@ -13,6 +13,7 @@ from dashboard import (
     markup,
     paging,
     reader,
+    study_images,
     whereabouts,
     wording,
     wording_worklist,
@@ -53,6 +54,7 @@ def show() -> None:
         if image_id is None:
             st.html(markup.element("p", markup.text(wording_worklist.NOTHING_OPEN), class_="hint"))
         else:
+            study_images.show(image_id)
             detail.show(image_id)
 
 

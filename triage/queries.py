@@ -477,6 +477,12 @@ def study_of(session: Session, image_id: int) -> int | None:
     return session.scalar(select(Image.study_id).where(Image.id == image_id))
 
 
+def images_of_study(session: Session, study_id: int, limit: int = 20) -> list[Image]:
+    """The images of one study in the order in which they came, at most ``limit``."""
+    query = select(Image).where(Image.study_id == study_id, Image.status != DISCARDED)
+    return list(session.scalars(query.order_by(Image.id).limit(limit)))
+
+
 def images_of_studies(session: Session, study_ids: Sequence[int], chunk: int = 500) -> Iterator[Image]:
     """All images of studies, study by study in the order given, loaded in chunks with what an export shows."""
     for start in range(0, len(study_ids), chunk):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import PIL.Image as Pillow
 import pytest
 from waiting import wait_until
 from whole_stack import Stack, png
+from xray_files import dicom_bytes
+
+from triage.samples import make_uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,3 +113,28 @@ def test_keys_are_letters_while_somebody_types(opened: Page) -> None:
     page.get_by_placeholder("Goes with the next verdict").press_sequentially("tifi")
     assert transform(page) == "translate(0px, 0px) scale(1) rotate(0deg)"
     assert look(page) == "brightness(100%) contrast(100%)"
+
+
+def test_the_other_images_of_a_study_are_a_key_away(
+    stack: Stack, page: Page, tmp_path: Path, take_screenshots: Callable[[Page, str], None]
+) -> None:
+    uid = make_uid(5, "study of two")
+    names = [f"view-{number}.dcm" for number in (1, 2)]
+    for number, name in enumerate(names, start=1):
+        view = ("AP", "LATERAL")[number - 1]
+        stack.drop(name, dicom_bytes(tmp_path, 700 + number, StudyInstanceUID=uid, ViewPosition=view))
+        stack.wait_for(name)
+    first, second = (stack.wait_for(name).id for name in names)
+    page.goto(f"{stack.url}/?image={first}")
+    images = page.locator(".st-key-study_images")
+    images.get_by_text("2 images of this study").wait_for()
+    assert images.get_by_role("button", name="1 (AP)").is_disabled()
+    page.locator(".stage img").wait_for()
+    wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    take_screenshots(page, "study")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(f"**image={second}**")
+    wait_until(lambda: images.get_by_role("button", name="2 (LATERAL)").is_disabled(), "the second to be open", 20)
+    page.wait_for_function("name => document.querySelector('.about .name').innerText === name", arg=names[1])
+    images.get_by_role("button", name="1 (AP)").click()
+    page.wait_for_url(f"**image={first}**")
