@@ -10,6 +10,7 @@ from dashboard import (
     connections,
     entrance,
     markup,
+    model,
     quarantine,
     reader,
     status_strip,
@@ -17,6 +18,7 @@ from dashboard import (
     upload,
     whereabouts,
     wording,
+    wording_model,
     wording_system,
     worklist,
 )
@@ -45,6 +47,7 @@ def main() -> None:
             st.Page(worklist.show, title=wording.WORKLIST, url_path="worklist", default=True),
             st.Page(upload.show, title=wording.UPLOAD, url_path="upload"),
             st.Page(quarantine.show, title=wording.QUARANTINE, url_path="quarantine"),
+            st.Page(model.show, title=wording_model.MODEL, url_path="model"),
             st.Page(system.show, title=wording_system.SYSTEM, url_path="system"),
         ],
         position="top",

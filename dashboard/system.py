@@ -10,7 +10,7 @@ from datetime import datetime
 import redis
 import streamlit as st
 
-from dashboard import connections, reader, trail_search, urgency_editor, wording, wording_system, wording_worklist
+from dashboard import connections, reader, trail_search, wording, wording_system
 from dashboard.markup import element, text
 from triage import statistics
 from triage.broker import FOLDER, UPLOADS, WATCHER, WORKER, connect, parts_alive, queue_lengths
@@ -48,8 +48,6 @@ def show() -> None:
     """How it is now, kept up to date, and the audit trail below."""
     _show_state()
     _show_person()
-    with st.expander(wording_worklist.URGENCY_TITLE):
-        urgency_editor.show()
     trail_search.show()
 
 

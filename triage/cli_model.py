@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.table import Table
 
-import triage.settings
-from triage.bundle import BundleError, NoSuchVersion, all_bundles, find_bundle, find_version, open_bundle
+from triage.bundle import NoSuchVersion, find_bundle, find_version, open_bundle
 from triage.console import ExitCode, print_json, printable, stderr, stdout
 from triage.settings import Settings, get_settings
 from triage.stack import environment_of
+from triage.versions import known_versions
 
 model_app = typer.Typer(no_args_is_help=True)
 
@@ -29,16 +30,8 @@ def list_models(
 ) -> None:
     """Every bundle, the active one marked."""
     settings = _settings()
-    problem: BundleError | None = None
-    active: Path | None = None
-    try:
-        active = find_bundle(settings)
-    except BundleError as error:
-        problem = error
-    paths = all_bundles(settings)
-    if active is not None and active not in paths:
-        paths.append(active)
-    rows = [_row(settings, path, path == active) for path in paths]
+    versions, problem = known_versions(settings)
+    rows = [asdict(version) for version in versions]
     if as_json:
         print_json(rows)
     else:
@@ -53,38 +46,6 @@ def list_models(
         stderr.print("TRIAGE_MODEL pins the model; unset it to use the active bundle")
     if problem is not None:
         raise problem
-
-
-def _row(settings: Settings, path: Path, is_active: bool) -> dict[str, Any]:
-    origins = {settings.models_dir: "own", triage.settings.BUNDLES_DIR: "shipped"}
-    row: dict[str, Any] = {
-        "version": path.name,
-        "active": is_active,
-        "origin": origins.get(path.parent, "pinned"),
-        "created": None,
-        "top_1": None,
-        "error": None,
-    }
-    try:
-        bundle = open_bundle(path)
-    except BundleError as error:
-        return row | {"error": str(error)}
-    created = bundle.details.get("created")
-    return row | {
-        "version": bundle.version if row["origin"] == "pinned" else path.name,
-        "created": created if isinstance(created, str) else None,
-        "top_1": _top_1(bundle.metrics),
-    }
-
-
-def _top_1(metrics: dict[str, Any]) -> float | None:
-    """The figure, where training wrote one; earlier bundles have it under another name."""
-    for place in ("figures", "holdout"):
-        try:
-            return float(metrics[place]["top_1"]["value"])
-        except (KeyError, TypeError, ValueError):
-            continue
-    return None
 
 
 @model_app.command()

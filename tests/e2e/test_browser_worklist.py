@@ -257,7 +257,7 @@ def test_a_silent_worker_is_told(filled: Stack, page: Page) -> None:
 
 
 def test_the_notice_is_on_every_page(filled: Stack, page: Page) -> None:
-    for address in ("/", "/upload", "/quarantine", "/system"):
+    for address in ("/", "/upload", "/quarantine", "/model", "/system"):
         page.goto(filled.url + address)
         page.locator(".notice", has_text="not a diagnosis").wait_for()
 
@@ -265,7 +265,7 @@ def test_the_notice_is_on_every_page(filled: Stack, page: Page) -> None:
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (2560, 1440)])
 def test_no_page_scrolls_sideways(filled: Stack, page: Page, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
-    for address in ("/", "/upload", "/quarantine", "/system"):
+    for address in ("/", "/upload", "/quarantine", "/model", "/system"):
         page.goto(filled.url + address)
         page.locator(".strip .well").wait_for()
         page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from clinic import prediction
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from streamlit.testing.v1 import AppTest
 
 from dashboard import connections, quarantine, worklist_export
-from triage import queries, trail
+from triage import queries, trail, verdicts
 from triage.broker import Publisher
+from triage.bundle import find_bundle, open_bundle
 from triage.records import DISCARDED, NEEDS_REVIEW, QUARANTINED, QUEUED, Image, Study, open_database, sessions
 from triage.schema import migrate
 from triage.settings import Settings, get_settings
@@ -174,6 +175,80 @@ def _system_page() -> None:
     from dashboard import system
 
     system.show()
+
+
+def test_the_model_page_tells_what_the_active_bundle_says(engine: Engine) -> None:
+    app = AppTest.from_function(_model_page, default_timeout=30).run()
+    said = shown(app)
+    bundle = open_bundle(find_bundle(get_settings()))
+    assert f"{bundle.version}<span" in said
+    assert said.count("<li><b>") == 9
+    assert f'<th scope="row">{bundle.labels[0]}</th>' in said
+    assert said.count("<td title=") == len(bundle.labels) ** 2
+    assert "“No fracture” is not among them" in said
+    assert "Nothing is known of the age" in said
+    assert 'src="data:image/svg+xml;base64,' in said
+    assert "No verdicts yet" in said
+    assert f'<th scope="row">{bundle.version}</th><td class="">active</td>' in said
+    assert "triage model rollback" in said
+    assert [expander.label for expander in app.expander] == ["How urgent each type is"]
+
+
+def test_the_model_page_counts_verdicts(engine: Engine) -> None:
+    version = open_bundle(find_bundle(get_settings())).version
+    with sessions(engine).begin() as session:
+        queries.keep_model_version(session, version, "d" * 64, ("Spiral fracture", "Greenstick fracture"), NOW)
+        for number in range(20):
+            image = Image(
+                source="folder",
+                source_name="a",
+                received_at=NOW,
+                status=QUEUED,
+                study=Study(created_at=NOW),
+                attempts=0,
+            )
+            session.add(image)
+            session.flush()
+            queries.finish(session, image, prediction(version=version), actor="worker")
+            if number < 3:
+                verdicts.give_verdict(session, image.id, "agree", reviewer="AB", at=NOW)
+            elif number == 3:
+                verdicts.give_verdict(session, image.id, "no_fracture", reviewer="AB", at=NOW)
+    said = shown(AppTest.from_function(_model_page, default_timeout=30).run())
+    assert "3 of 4: few verdicts" in said
+    assert "No verdicts yet" not in said
+    with sessions(engine).begin() as session:
+        for image_id in session.scalars(select(Image.id).where(~Image.reviewed)):
+            verdicts.give_verdict(session, image_id, "agree", reviewer="AB", at=NOW)
+    st.cache_resource.clear()
+    said = shown(AppTest.from_function(_model_page, default_timeout=30).run())
+    assert "19 of 20: 95%" in said
+    assert "few verdicts" not in said
+
+
+def test_a_model_that_cannot_be_used_is_told(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIAGE_MODEL", str(tmp_path / "nowhere"))
+    get_settings.cache_clear()
+    said = shown(AppTest.from_function(_model_page, default_timeout=30).run())
+    assert "No model can be used: TRIAGE_MODEL names" in said
+    assert "Versions" in said
+
+
+def test_a_bundle_without_figures_says_so(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bare.keras").write_bytes(b"not looked into")
+    monkeypatch.setenv("TRIAGE_MODEL", str(tmp_path / "bare.keras"))
+    get_settings.cache_clear()
+    said = shown(AppTest.from_function(_model_page, default_timeout=30).run())
+    assert "Nothing is known of how good this model is" in said
+    assert "<li><b>" not in said
+    assert 'class="confusion"' not in said
+    assert "images measured" not in said
+
+
+def _model_page() -> None:
+    from dashboard import model
+
+    model.show()
 
 
 def test_the_weights_of_urgency_are_changed_by_hand(engine: Engine) -> None:

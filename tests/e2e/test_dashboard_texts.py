@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import detail, markup, paging, wording, wording_worklist
+from dashboard import detail, markup, model_figures, paging, wording, wording_worklist
 from dashboard.choice import Choice
 from dashboard.connections import QueueState
 from dashboard.paging import Place
+from triage.bundle import Bundle
 from triage.pixels import REJECTION_CODES
 from triage.records import OVERDUE, PROCESSING, QUEUED, STATUSES, WorklistEntry
 from triage.worklist import Count, View
@@ -202,7 +203,7 @@ def test_why_an_image_waits(state: QueueState, status: str, source: str, said: s
 
 
 def test_the_dashboard_loads_no_model_and_no_other_service() -> None:
-    pages = "connections, detail, markup, paging, picture, quarantine, reader, status_strip, upload, wording, worklist"
+    pages = "connections, detail, markup, model, paging, picture, quarantine, reader, status_strip, upload, worklist"
     program = f"import sys\nfrom dashboard import {pages}\nprint(*sys.modules, sep='\\n')"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     names = set(loaded.stdout.split())
@@ -216,6 +217,31 @@ def luminance(colour: str) -> float:
     channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_bundle_from_elsewhere_leaves_out_what_it_does_not_know() -> None:
+    def bundle(**metrics: object) -> Bundle:
+        nowhere = Path("nowhere")
+        return Bundle(nowhere, "v1", ("A", "B"), 8, 1.0, {}, None, nowhere, None, {}, metrics=metrics)
+
+    for unknown in ({}, {"confusion": [[1]]}, {"confusion": 3, "reliability": {"after": []}, "figures": {"top_1": 1}}):
+        found = bundle(**unknown)
+        assert model_figures.cards(found) == []
+        assert model_figures.confusion(found) is None
+        assert model_figures.reliability(found) is None
+    known = bundle(
+        confusion=[[3.0, 1.0], [0.0, 0.0]], figures={"top_1": {"value": 0.4244, "low": 0.39, "high": 0.4581}}
+    )
+    assert model_figures.cards(known) == [("42.4 %", "Top-1: the type is right", "39.0 to 45.8 %")]
+    table = model_figures.confusion(known)
+    assert table is not None
+    assert re.findall(r"rgba\(134,163,187,([\d.]+)\)", table) == ["0.375", "0.125", "0.000", "0.000"]
+
+
+def test_numbers_on_the_deepest_shade_have_enough_contrast() -> None:
+    # Half of the bar's colour over the background.
+    ratio = (luminance("#dbe2e8") + 0.05) / (luminance("#4a5b69") + 0.05)
+    assert ratio >= 4.5
 
 
 def test_every_text_colour_has_enough_contrast() -> None:

@@ -1,0 +1,167 @@
+"""Model: which one judges the images, how good it is, and what it must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import connections, markup, model_figures, urgency_editor, wording_model, wording_worklist
+from dashboard.markup import element, text
+from dashboard.system import cards_of
+from triage.agreement import Agreement, agreement
+from triage.bundle import BUNDLE_FILE, DEFAULT_LABELS, Bundle, BundleError, active_stamp, find_bundle, open_bundle
+from triage.records import VERDICTS
+from triage.settings import get_settings
+from triage.versions import Version, known_versions
+
+
+def show() -> None:
+    """The active model from what its bundle says, verdicts on it, other versions, and the weights of urgency."""
+    try:
+        path = find_bundle(get_settings())
+        bundle = _open(path, _stamp(path))
+    except BundleError as error:
+        st.html(markup.alert(wording_model.UNUSABLE.format(problem=error)))
+    else:
+        _show_bundle(bundle)
+        _show_agreement(bundle.version)
+    st.html(_versions(_known(active_stamp(get_settings()))))
+    with st.expander(wording_worklist.URGENCY_TITLE):
+        urgency_editor.show()
+
+
+# A bundle is read through to be checked: once for each version, not for each look at the page.
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _open(path: Path, _at: int | None, /) -> Bundle:
+    return open_bundle(path)
+
+
+@st.cache_resource(ttl=60, show_spinner=False, max_entries=2)
+def _known(stamp: object) -> list[Version]:
+    return known_versions(get_settings())[0]
+
+
+@st.cache_resource(ttl=10, show_spinner=False, max_entries=4)
+def _agreement(version: str) -> list[Agreement]:
+    with connections.reading() as session:
+        return agreement(session, version)
+
+
+def _stamp(path: Path) -> int | None:
+    try:
+        return (path / BUNDLE_FILE if path.is_dir() else path).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _show_bundle(bundle: Bundle) -> None:
+    created = bundle.details.get("created")
+    made = wording_model.MADE.format(date=created[:10]) if isinstance(created, str) else ""
+    title = element("h3", text(bundle.version) + element("span", text(made), class_="hint"), class_="version")
+    cards = model_figures.cards(bundle)
+    if cards:
+        title += cards_of(cards) + element("p", text(_measured(bundle)), class_="hint small")
+    else:
+        title += element("p", text(wording_model.NO_FIGURES), class_="empty")
+    st.html(element("div", title, class_="panel"))
+    diagram = model_figures.reliability(bundle)
+    words, picture = st.columns([8, 6], gap="medium")
+    words.html(_not_for(bundle))
+    if diagram is not None:
+        said = element("p", text(wording_model.RELIABILITY_HELP), class_="hint small")
+        picture.html(element("div", element("h3", text(wording_model.RELIABILITY)) + said + diagram, class_="panel"))
+    table = model_figures.confusion(bundle)
+    if table is not None:
+        said = element("p", text(wording_model.CONFUSION_HELP), class_="hint small")
+        st.html(element("div", element("h3", text(wording_model.CONFUSION)) + said + table, class_="panel"))
+
+
+def _measured(bundle: Bundle) -> str:
+    said = [wording_model.INTERVALS]
+    images, groups = (bundle.metrics.get(name) for name in ("images", "groups"))
+    if isinstance(images, int) and isinstance(groups, int):
+        said.append(wording_model.MEASURED.format(images=images, groups=groups))
+    if bundle.metrics.get("protocol") == "cross-validation":
+        said.append(wording_model.HELD_OUT)
+    return " ".join(said)
+
+
+def _not_for(bundle: Bundle) -> str:
+    """Only what is so of this bundle: of one that came from elsewhere little is known."""
+    said = [wording_model.NOT_A_DIAGNOSIS]
+    if set(bundle.labels) <= set(DEFAULT_LABELS):
+        said.append(wording_model.NO_NO_FRACTURE.format(count=len(bundle.labels)))
+    said += wording_model.USES
+    images = bundle.metrics.get("images")
+    if isinstance(images, int):
+        said += [
+            wording_model.NOT_VALIDATED,
+            wording_model.FEW_DATA.format(images=images),
+            wording_model.NO_GROUPS,
+        ]
+    if not bundle.metrics:
+        said.append(wording_model.UNKNOWN)
+    points = "".join(element("li", text(point)) for point in said)
+    return element(
+        "div", element("h3", text(wording_model.NOT_FOR)) + element("ul", points, class_="points"), class_="panel"
+    )
+
+
+def _show_agreement(version: str) -> None:
+    found = _agreement(version)
+    title = element("h3", text(wording_model.AGREEMENT))
+    if found:
+        title += element("p", text(wording_model.AGREEMENT_HELP), class_="hint small") + _verdicts(found)
+    else:
+        nothing = element("b", text(wording_model.NO_VERDICTS_TITLE)) + element("p", text(wording_model.NO_VERDICTS))
+        title += element("div", nothing, class_="empty")
+    st.html(element("div", title, class_="panel"))
+
+
+def _verdicts(found: Sequence[Agreement]) -> str:
+    everything = {verdict: sum(row.counts.get(verdict, 0) for row in found) for verdict in VERDICTS}
+    rows = [*found, Agreement(wording_model.ALL, everything)]
+    columns = (
+        wording_model.NAMED,
+        *(wording_model.VERDICTS[verdict] for verdict in VERDICTS),
+        wording_model.AGREED,
+    )
+    cells = [
+        (row.label, *(f"{row.counts.get(verdict, 0):,}" for verdict in VERDICTS), wording_model.agreed(row))
+        for row in rows
+    ]
+    return _table(columns, cells)
+
+
+def _versions(known: Sequence[Version]) -> str:
+    rows = [
+        (
+            version.version,
+            wording_model.ACTIVE if version.active else "",
+            wording_model.ORIGINS.get(version.origin, version.origin),
+            (version.created or "")[:10],
+            "" if version.top_1 is None else wording_model.share(version.top_1),
+            version.error or "",
+        )
+        for version in known
+    ]
+    note = element("p", text(wording_model.SWITCHING), class_="hint small")
+    if get_settings().model is not None:
+        note += element("p", text(wording_model.PINNED), class_="hint small")
+    table = _table(wording_model.VERSION_COLUMNS, rows) if rows else ""
+    return element("div", element("h3", text(wording_model.VERSIONS)) + table + note, class_="panel")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(element("th", text(name), scope="col") for name in columns)
+    body = "".join(
+        element(
+            "tr",
+            element("th", text(row[0]), scope="row")
+            + "".join(element("td", text(cell), class_="number" if cell[:1].isdigit() else "") for cell in row[1:]),
+        )
+        for row in rows
+    )
+    return element("table", element("thead", element("tr", head)) + element("tbody", body), class_="plain")
