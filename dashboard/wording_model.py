@@ -16,13 +16,13 @@ HELD_OUT = "Each image was judged by a network that saw neither it nor a duplica
 NO_FIGURES = "Nothing is known of how good this model is: its bundle has no figures."
 FIGURES = {
     "top_1": "Top-1: the type is right",
-    "top_2": "Top-2: it is among the first two",
-    "top_3": "Top-3: it is among the first three",
+    "top_2": "Top-2: in the first two",
+    "top_3": "Top-3: in the first three",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "Macro-F1",
-    "auroc": "AUROC, one type against the rest",
+    "auroc": "AUROC, one against rest",
     "calibration_error": "Expected calibration error",
-    "coverage": "Prediction sets hold the type",
+    "coverage": "Prediction sets hold it",
     "set_size": "Types in a prediction set",
 }
 IN_PERCENT = frozenset({"top_1", "top_2", "top_3", "balanced_accuracy", "macro_f1", "coverage"})
@@ -32,7 +32,7 @@ NOT_FOR = "What it must not be used for"
 NOT_A_DIAGNOSIS = "It is for ordering a worklist, and a second opinion beside a clinician's own. It is not a diagnosis."
 NO_NO_FRACTURE = (
     "Its {count} types are types of fracture, and it names one for every picture, of a healthy bone as well. “No "
-    "fracture” is not among them: it cannot say that a bone is intact, and a low confidence does not mean so."
+    "fracture” is not among them: it cannot say that a bone is intact, and a low confidence does not mean that one is."
 )
 USES = (
     "Do not decide anything about a patient by it alone, or without a clinician who looks at the picture.",
