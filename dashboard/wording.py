@@ -161,19 +161,8 @@ NOT_FOR_YOU = (
     "{name} is signed in, and may not use this dashboard. Whoever runs it can add the e-mail address to TRIAGE_READERS."
 )
 
-# -- upload -----------------------------------------------------------------------------------------------
+# -- what waits, or was refused ---------------------------------------------------------------------------
 
-UPLOAD_LABEL = "One X-ray as JPG, PNG or DICOM file"
-UPLOAD_HELP = (
-    "It goes ahead of everything that waits in the inbox, and is kept like any other image. "
-    "Any other kind of file is refused, with the reason."
-)
-UPLOAD_WORKING = "Taking the file in and asking the model …"
-UPLOAD_KNOWN = (
-    "These bytes came in before, on {received}: this is image {id} and its result. Nothing was counted twice."
-)
-UPLOAD_FAILED = "The file could not be taken in: {problem}"
-UPLOAD_DISK = "The disk or the database did not take it. Try again; the log says more."
 REFUSED = "Not accepted: {title}"
 REFUSED_KEPT = "The file is kept in quarantine, as image {id}."
 STILL_WAITING = "Still waiting"

@@ -66,6 +66,15 @@ class Stack:
         finally:
             engine.dispose()
 
+    def count_images(self) -> int:
+        """How many images are in the database, whatever became of them."""
+        engine = open_database(self.settings.database)
+        try:
+            with reading_sessions(engine)() as session:
+                return sum(queries.counts(session).values())
+        finally:
+            engine.dispose()
+
     def events(self, image_id: int) -> list[str]:
         """What happened to an image, oldest first."""
         engine = open_database(self.settings.database)
