@@ -282,5 +282,7 @@ def test_screens(filled: Stack, page: Page, take_screenshots: Callable[[Page, st
     page.locator("[data-image]", has_text=re.compile("forearm|shin|ankle|femur|hand|wrist|arm")).first.click()
     page.locator(".stage img").wait_for()
     wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    page.get_by_role("button", name="Unreadable").wait_for()
+    page.get_by_text("What happened to it").wait_for()
     page.mouse.move(0, 0)
     take_screenshots(page, "worklist")
