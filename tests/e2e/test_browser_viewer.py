@@ -90,8 +90,8 @@ def test_where_the_model_looked_is_off_until_it_is_asked_for(
 def test_a_picture_turned_on_its_side_is_shown_whole(stack: Stack, page: Page) -> None:
     target = io.BytesIO()
     Pillow.open(io.BytesIO(png(4105))).rotate(90, expand=True).save(target, "PNG")
-    stack.drop("wide.png", target.getvalue())
-    page.goto(f"{stack.url}/?image={stack.wait_for('wide.png').id}")
+    stack.drop("landscape.png", target.getvalue())
+    page.goto(f"{stack.url}/?image={stack.wait_for('landscape.png').id}")
     page.locator(".said h2").wait_for()
     wait_until(lambda: page.locator(".stage img").evaluate("i => i.naturalWidth") == 400, "the picture", 20)
     page.keyboard.press("t")
