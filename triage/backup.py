@@ -32,7 +32,7 @@ from triage.intake import utc_now
 from triage.records import Image
 from triage.row_checks import is_told
 from triage.settings import Settings
-from triage.store import Refused, Store, hash_file, open_regular
+from triage.store import Refused, Store, hash_file, open_regular, sync_folder
 
 PAGE: Final = 500
 
@@ -136,15 +136,6 @@ def _written_beside(target: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
             raise
     sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

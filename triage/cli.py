@@ -7,14 +7,23 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from triage import NOTICE
-from triage.console import ExitCode, print_json, printable, progress_bar, stderr, stdout
-from triage.settings import Settings, SettingsError, get_settings
+from triage.console import (
+    ExitCode,
+    fail,
+    print_json,
+    printable,
+    progress_bar,
+    settings_for_command,
+    stderr,
+    stdout,
+)
+from triage.settings import SettingsError, get_settings
 
 app = typer.Typer(
     name="triage",
@@ -23,19 +32,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def settings_for_command() -> Settings:
-    """The settings, with the home named on stderr: whoever has several must see which one this is."""
-    settings = get_settings()
-    stderr.print(f"home: {settings.home_dir}")
-    return settings
-
-
-def fail(message: str, code: ExitCode) -> NoReturn:
-    """End with one sentence on stderr."""
-    stderr.print(f"triage: {message}")
-    raise typer.Exit(code)
 
 
 @app.command()

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from triage.archive import ArchiveError
 from triage.backup import BackupRefused, back_up
-from triage.console import ExitCode, progress_bar, stderr
+from triage.console import ExitCode, fail, progress_bar, settings_for_command, stderr
 from triage.restore import RestoreRefused
 from triage.restore import restore as bring_back
-from triage.settings import Settings, get_settings
 
 
 def backup(file: Annotated[Path, typer.Argument(help="The file to write, best on another disk.")]) -> None:
     """Write database, originals, renders and own models into one file, while everything runs."""
-    settings = _settings()
+    settings = settings_for_command()
     if settings.database_url is not None and not settings.database.startswith("sqlite"):
         stderr.print("the database is not in this file: it must have been saved with pg_dump BEFORE this began")
     try:
@@ -25,11 +24,11 @@ def backup(file: Annotated[Path, typer.Argument(help="The file to write, best on
             bar = progress.add_task("images", total=None)
             done = back_up(settings, file, lambda count, total: progress.update(bar, completed=count, total=total))
     except BackupRefused as error:
-        _fail(str(error), ExitCode.FOUND_WRONG)
+        fail(str(error), ExitCode.FOUND_WRONG)
     except (FileNotFoundError, NotADirectoryError) as error:
-        _fail(f"there is no folder {error.filename or file.parent} to write to", ExitCode.USAGE)
+        fail(f"there is no folder {error.filename or file.parent} to write to", ExitCode.USAGE)
     except OSError as error:
-        _fail(f"{file} could not be written ({error.strerror or error}); nothing was kept of it", ExitCode.PART_MISSING)
+        fail(f"{file} could not be written ({error.strerror or error}); nothing was kept of it", ExitCode.PART_MISSING)
     files = ", ".join(f"{count} {name}" for name, count in done.files.items())
     stderr.print(f"{done.images} images, {files}; {done.size_bytes / 1e6:.1f} MB in {file}")
     _tell_missing(done.missing)
@@ -37,15 +36,15 @@ def backup(file: Annotated[Path, typer.Argument(help="The file to write, best on
 
 def restore(file: Annotated[Path, typer.Argument(help="What `triage backup` wrote.")]) -> None:
     """Bring a backup back into an empty home; what waited then goes on once `triage up` runs."""
-    settings = _settings()
+    settings = settings_for_command()
     if not file.is_file():
-        _fail(f"there is no file at {file}", ExitCode.USAGE)
+        fail(f"there is no file at {file}", ExitCode.USAGE)
     try:
         with progress_bar() as progress:
             bar = progress.add_task("files", total=None)
             back = bring_back(settings, file, lambda count, total: progress.update(bar, completed=count))
     except (ArchiveError, RestoreRefused) as error:
-        _fail(str(error), ExitCode.FOUND_WRONG)
+        fail(str(error), ExitCode.FOUND_WRONG)
     stderr.print(f"{back.images} images as of {back.created_at}; {back.waiting} of them wait for a worker")
     _tell_missing(back.missing)
 
@@ -55,14 +54,3 @@ def _tell_missing(missing: list[int]) -> None:
         some = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
         stderr.print(f"{len(missing)} originals are not as they should be (images {some}): triage doctor --audit")
         raise typer.Exit(ExitCode.FOUND_WRONG)
-
-
-def _settings() -> Settings:
-    settings = get_settings()
-    stderr.print(f"home: {settings.home_dir}")
-    return settings
-
-
-def _fail(message: str, code: ExitCode) -> NoReturn:
-    stderr.print(f"triage: {message}")
-    raise typer.Exit(code)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from triage.condition import examine, open_existing
-from triage.console import ExitCode, print_json, progress_bar, stderr, stdout
+from triage.console import ExitCode, print_json, progress_bar, settings_for_command, stderr, stdout
 from triage.reconcile import Reconciliation
-from triage.settings import Settings, get_settings
+from triage.settings import Settings
 
 
 def doctor(
@@ -20,8 +20,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look at every part that is needed, and say what is wrong and what to do."""
-    settings = get_settings()
-    stderr.print(f"home: {settings.home_dir}")
+    settings = settings_for_command()
     wrong = _audit(settings, as_json) if audit else _examine(settings, as_json)
     if wrong:
         raise typer.Exit(ExitCode.FOUND_WRONG)

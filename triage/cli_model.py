@@ -8,14 +8,14 @@ import sys
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from triage.bundle import NoSuchVersion, find_bundle, find_version, open_bundle
-from triage.console import ExitCode, print_json, printable, stderr, stdout
-from triage.settings import Settings, get_settings
+from triage.console import ExitCode, fail, print_json, printable, settings_for_command, stderr, stdout
+from triage.settings import get_settings
 from triage.stack import environment_of
 from triage.versions import known_versions
 
@@ -29,7 +29,7 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array of objects.")] = False,
 ) -> None:
     """Every bundle, the active one marked."""
-    settings = _settings()
+    settings = settings_for_command()
     versions, problem = known_versions(settings)
     rows = [asdict(version) for version in versions]
     if as_json:
@@ -55,7 +55,7 @@ def show(version: Annotated[str | None, typer.Argument(help="Default: the active
     try:
         path = find_bundle(settings) if version is None else find_version(settings, version)
     except NoSuchVersion as error:
-        _fail(str(error), ExitCode.USAGE)
+        fail(str(error), ExitCode.USAGE)
     bundle = open_bundle(path)
     print_json(bundle.details or {"version": bundle.version, "labels": bundle.labels})
 
@@ -69,17 +69,17 @@ def promote(
 ) -> None:
     """Make a version the active one; workers that run go over to it by themselves."""
     if force is not None and not force.strip():
-        _fail("--force wants a reason, which is kept in the audit trail", ExitCode.USAGE)
-    settings = _settings()
+        fail("--force wants a reason, which is kept in the audit trail", ExitCode.USAGE)
+    settings = settings_for_command()
     from triage.condition import open_existing
     from triage.promotion import PromotionRefused, promote
 
     try:
         switch = promote(settings, open_existing(settings), version, force and force.strip())
     except NoSuchVersion as error:
-        _fail(str(error), ExitCode.USAGE)
+        fail(str(error), ExitCode.USAGE)
     except PromotionRefused as error:
-        _fail(str(error), ExitCode.FOUND_WRONG)
+        fail(str(error), ExitCode.FOUND_WRONG)
     if switch is None:
         stdout.print(f"{version} is active already")
         return
@@ -93,14 +93,14 @@ def rollback(
     reason: Annotated[str | None, typer.Option(help="Why; it is kept in the audit trail.")] = None,
 ) -> None:
     """Make the version active again that was so before the last promotion."""
-    settings = _settings()
+    settings = settings_for_command()
     from triage.condition import open_existing
     from triage.promotion import PromotionRefused, roll_back
 
     try:
         switch = roll_back(settings, open_existing(settings), reason)
     except PromotionRefused as error:
-        _fail(str(error), ExitCode.FOUND_WRONG)
+        fail(str(error), ExitCode.FOUND_WRONG)
     _tell(switch.before, switch.after)
 
 
@@ -114,11 +114,11 @@ def import_model(
     data_note: Annotated[str, typer.Option(help="What it was trained on, for the card.")] = "",
 ) -> None:
     """Make a bundle of a bare Keras file. It does not become the active one by that."""
-    settings = _settings()
+    settings = settings_for_command()
     if not file.is_file():
-        _fail(f"there is no file at {file}", ExitCode.USAGE)
+        fail(f"there is no file at {file}", ExitCode.USAGE)
     if find_spec("tensorflow") is None or find_spec("training") is None:
-        _fail(
+        fail(
             "importing a model needs TensorFlow, which is not installed here: pip install 'fracture-triage[train]'",
             ExitCode.PART_MISSING,
         )
@@ -132,17 +132,6 @@ def import_model(
         raise typer.Exit(done.returncode if done.returncode > 0 else ExitCode.FOUND_WRONG)
 
 
-def _settings() -> Settings:
-    settings = get_settings()
-    stderr.print(f"home: {settings.home_dir}")
-    return settings
-
-
 def _tell(before: str | None, after: str) -> None:
     stdout.print(f"{after} is active" + ("" if before is None else f"; it was {before}"))
     stderr.print("workers take it with their next message; `triage rescore` brings the open worklist to it")
-
-
-def _fail(message: str, code: ExitCode) -> NoReturn:
-    stderr.print(f"triage: {message}")
-    raise typer.Exit(code)

@@ -10,13 +10,13 @@ from sqlalchemy import Engine
 
 from triage import queries
 from triage.condition import open_existing
-from triage.console import ExitCode, print_json, printable, stderr, stdout
+from triage.console import ExitCode, fail, print_json, printable, settings_for_command, stderr, stdout
 from triage.export import record_of
 from triage.intake import utc_now
 from triage.quarantine import hindrance
 from triage.quarantine import retry as try_again
 from triage.records import QUARANTINED, reading_sessions, sessions
-from triage.settings import Settings, get_settings
+from triage.settings import Settings
 
 quarantine_app = typer.Typer(no_args_is_help=True)
 ACTOR = "command line"
@@ -30,8 +30,7 @@ def list_quarantined(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array of records.")] = False,
 ) -> None:
     """Each quarantined file with its reason, newest first."""
-    settings = get_settings()
-    stderr.print(f"home: {settings.home_dir}")
+    settings = settings_for_command()
     with reading_sessions(open_existing(settings))() as session:
         images = queries.all_quarantined(session)
         if as_json:
@@ -83,15 +82,12 @@ def discard(ids: Ids = None, everything: All = False) -> None:
 def _choose(ids: list[int] | None, everything: bool) -> tuple[Settings, Engine, list[int]]:
     """The images that were named, or all; ends the command if one of them is not in quarantine."""
     if bool(ids) == everything:
-        stderr.print("triage: name image ids, or --all")
-        raise typer.Exit(ExitCode.USAGE)
-    settings = get_settings()
-    stderr.print(f"home: {settings.home_dir}")
+        fail("name image ids, or --all", ExitCode.USAGE)
+    settings = settings_for_command()
     engine = open_existing(settings)
     with reading_sessions(engine)() as session:
         there = [image.id for image in queries.all_quarantined(session)]
     missing = sorted(set(ids or []) - set(there))
     if missing:
-        stderr.print(f"triage: not in quarantine: {', '.join(map(str, missing))}")
-        raise typer.Exit(ExitCode.USAGE)
+        fail(f"not in quarantine: {', '.join(map(str, missing))}", ExitCode.USAGE)
     return settings, engine, ids or there

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from enum import IntEnum
-from typing import Any
+from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from triage.settings import Settings, get_settings
 
 
 class ExitCode(IntEnum):
@@ -24,6 +27,19 @@ class ExitCode(IntEnum):
 stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 # Into a pipe or file, lines are as long as they are: a program that reads them counts on one row a line.
 stdout = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 500)
+
+
+def settings_for_command() -> Settings:
+    """The settings, with the home named on stderr: whoever has several must see which one this is."""
+    settings = get_settings()
+    stderr.print(f"home: {settings.home_dir}")
+    return settings
+
+
+def fail(message: str, code: ExitCode) -> NoReturn:
+    """End with one sentence on stderr."""
+    stderr.print(f"triage: {message}")
+    raise typer.Exit(code)
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 
 from triage.records import (
@@ -28,6 +27,7 @@ from triage.records import (
     Study,
     add_on_commit,
     derive_on_commit,
+    insert_for,
 )
 from triage.urgency_weights import weigh
 from triage.worklist_entries import refresh
@@ -216,9 +216,9 @@ def give_back(session: Session, image: Image, *, actor: str, at: datetime, event
 
 def keep_model_version(session: Session, version: str, digest: str, labels: Sequence[str], at: datetime) -> None:
     """Note a model version before its first prediction; several workers may come to it at once."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     row = {"version": version, "digest": digest, "labels": list(labels), "first_used_at": at}
-    session.execute(insert(ModelVersion).values(row).on_conflict_do_nothing())
+    insert = insert_for(session.get_bind().dialect.name, ModelVersion)
+    session.execute(insert.values(row).on_conflict_do_nothing())
 
 
 # -- rescore ----------------------------------------------------------------------------------------------

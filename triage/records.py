@@ -28,6 +28,7 @@ from sqlalchemy import (
     insert,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 
 QUEUED = "queued"
@@ -379,6 +380,11 @@ def sessions(engine: Engine) -> sessionmaker[Any]:
     event.listen(factory, "before_commit", _finish_transaction)
     event.listen(factory, "after_soft_rollback", _forget)
     return factory
+
+
+def insert_for(dialect: str, table: Any) -> Any:
+    """An INSERT that can say what to do ``on_conflict_...``, which SQLAlchemy has for each database apart."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
 
 
 def add_on_commit(session: Session, image: Image | None, values: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from triage import queries
 from triage.archive import DATABASE, FOLDERS, ArchiveError, ArchiveReader
-from triage.backup import PAGE, sync_folder
+from triage.backup import PAGE
 from triage.broker import WATCHER, children_alive
 from triage.condition import open_existing
 from triage.disk_checks import known_digests
@@ -32,7 +32,7 @@ from triage.row_checks import is_told
 from triage.schema import alembic_config, migrate
 from triage.settings import Settings
 from triage.stack import PartMissing, hold_home, make_home
-from triage.store import Store, hash_file
+from triage.store import Store, hash_file, sync_folder
 
 ACTOR: Final = "command line"
 STAGING: Final = ".restoring"

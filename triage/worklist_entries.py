@@ -22,7 +22,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from triage.records import (
@@ -39,6 +38,7 @@ from triage.records import (
     SearchKey,
     Study,
     WorklistEntry,
+    insert_for,
 )
 
 _CHUNK = 500
@@ -101,12 +101,13 @@ def _of_studies() -> Select[Any]:
 
 @cache
 def _upsert(dialect: str) -> Executable:
-    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(_TABLE)
+    statement = insert_for(dialect, _TABLE)
     new = {name: statement.excluded[name] for name in _COLUMNS if name != "study_id"}
     # What is overdue stays so until somebody reviews it; `raise_overdue` knows the longest wait, this does not.
     stays = and_(_TABLE.c.lane == OVERDUE, statement.excluded.status == DONE, statement.excluded.lane != REVIEWED)
     new["lane"] = case((stays, literal(OVERDUE)), else_=statement.excluded.lane)
-    return statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
+    made: Executable = statement.on_conflict_do_update(index_elements=["study_id"], set_=new)
+    return made
 
 
 def _worst(which: ColumnElement[bool]) -> Select[Any]:
@@ -198,5 +199,5 @@ def find_by(session: Session, keys: Mapping[int, set[str]]) -> None:
     """
     rows = [{"key": key, "study_id": study_id} for study_id in sorted(keys) for key in sorted(keys[study_id])]
     if rows:
-        dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-        session.execute(dialect.insert(SearchKey).on_conflict_do_nothing(), rows)
+        statement = insert_for(session.get_bind().dialect.name, SearchKey).on_conflict_do_nothing()
+        session.execute(statement, rows)
