@@ -8,6 +8,7 @@ lane is read in order until the page is full.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -143,7 +144,7 @@ class _Reading:
     by ``LIMIT`` in a subquery what comes first.
     """
 
-    def __init__(self, session: Session, filters: Filters, sort: Sort) -> None:
+    def __init__(self, session: Session, filters: Filters, sort: Sort, like: _Reading | None = None) -> None:
         self._session = session
         self._filters = filters
         self._sort = sort
@@ -154,38 +155,40 @@ class _Reading:
             if (value := getattr(filters, name)) is not None
         }
         self._dates = _between(filters.since, filters.until)
-        self._few = self._find_few()
-        self._counted: dict[int, Count] = {}
+        # Another order of the same: what was found out of the filters holds for it too.
+        self._few_by: str | None = self._find_few() if like is None else like._few_by
+        self._counted: dict[int, Count] = {} if like is None else like._counted
         # In its own order the top lane goes by wait: there a study has waited too long whatever the model says of it.
         self._by_wait = sort == "triage" and OVERDUE in filters.lanes
         self._lanes_in_order = tuple(lane for lane in filters.lanes if not (self._by_wait and lane == OVERDUE))
 
     # -- which index --------------------------------------------------------------------------------------
 
-    def _find_few(self) -> Select[Any] | None:
-        """Select the studies that fit, in no order, if one filter alone lets few through; else None."""
-        of_status = WorklistEntry.status == self._filters.status
-        candidates: list[tuple[Select[Any], Any]] = []
+    def _find_few(self) -> str | None:
+        """The hint by which the studies that fit are found, if one filter alone lets few through; else None."""
+        candidates: list[tuple[str, Any]] = []
         if self._filters.search:
-            ids = _found_by(self._filters.search)
-            by_id = self._entries(None).where(of_status, WorklistEntry.study_id.in_(ids))
-            candidates.append((by_id, select(ids.subquery())))
-        for name, condition in self._equal.items():
-            by_index = self._entries(f"ix_worklist_{name}").where(of_status, condition)
-            candidates.append((by_index, by_index.with_only_columns(WorklistEntry.study_id)))
+            candidates.append(("NOT INDEXED", select(_found_by(self._filters.search).subquery())))
+        alone = {f"ix_worklist_{name}": [condition] for name, condition in self._equal.items()}
         if self._dates:
-            by_date = self._entries("ix_worklist_received_at").where(
-                of_status, WorklistEntry.lane.in_(LANES), *self._dates
-            )
-            candidates.append((by_date, by_date.with_only_columns(WorklistEntry.study_id)))
-        sizes = [self._number(size.limit(COUNT_LIMIT + 1)) for _, size in candidates]
+            alone["ix_worklist_received_at"] = [WorklistEntry.lane.in_(LANES), *self._dates]
+        for index, conditions in alone.items():
+            query = select(WorklistEntry.study_id).with_hint(WorklistEntry, f"INDEXED BY {index}", "sqlite")
+            query = query.where(WorklistEntry.status == self._filters.status, *conditions)
+            candidates.append((f"INDEXED BY {index}", query))
+        sizes = [self._number(query.limit(COUNT_LIMIT + 1)) for _, query in candidates]
         if not sizes or min(sizes) > COUNT_LIMIT:
             return None
-        query: Select[Any] = candidates[sizes.index(min(sizes))][0]
-        query = query.where(*self._equal.values(), *self._dates, WorklistEntry.lane.in_(self._filters_lanes()))
+        return candidates[sizes.index(min(sizes))][0]
+
+    def _few(self, lanes: Sequence[int]) -> Select[Any]:
+        """Select the few studies that fit, in no order."""
+        assert self._few_by is not None
+        conditions = [WorklistEntry.status == self._filters.status, WorklistEntry.lane.in_(lanes)]
+        conditions += [*self._equal.values(), *self._dates]
         if self._filters.search:
-            query = query.where(WorklistEntry.study_id.in_(_found_by(self._filters.search)))
-        return query.limit(COUNT_LIMIT)
+            conditions.append(WorklistEntry.study_id.in_(_found_by(self._filters.search)))
+        return self._entries(self._few_by).where(*conditions).limit(COUNT_LIMIT)
 
     def _filters_lanes(self) -> tuple[int, ...]:
         """The lanes that are counted: those of the filters but for the lane itself."""
@@ -210,13 +213,12 @@ class _Reading:
             return self._index_of_filters() or f"ix_worklist_{first}"
         return f"ix_worklist_{self._column.key}"
 
-    def _entries(self, index: str | None) -> Select[Any]:
+    def _entries(self, hint: str) -> Select[Any]:
         columns = (WorklistEntry.lane, self._column.label("sorted_by"), WorklistEntry.study_id)
-        hint = f"INDEXED BY {index}" if index else "NOT INDEXED"
         return select(*columns).with_hint(WorklistEntry, hint, "sqlite")
 
     def _in_lane(self, lane: int, index: str) -> Select[Any]:
-        query = self._entries(index).where(
+        query = self._entries(f"INDEXED BY {index}").where(
             WorklistEntry.status == self._filters.status,
             WorklistEntry.lane == lane,
             *self._equal.values(),
@@ -260,14 +262,12 @@ class _Reading:
 
     @cached_property
     def _overdue(self) -> _Reading:
-        reading = _Reading(self._session, replace(self._filters, lane=OVERDUE), "oldest")
-        reading._counted = self._counted
-        return reading
+        return _Reading(self._session, replace(self._filters, lane=OVERDUE), "oldest", like=self)
 
     def _walk(self, limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
         down = self._down != backwards
-        if self._few is not None:
-            return self._walk_few(self._few, limit, cursor, backwards=backwards)
+        if self._few_by is not None:
+            return self._walk_few(limit, cursor, backwards=backwards)
         one_by_one = self._sort == "triage"
         found: list[Any] = []
         for lane in self._lanes(cursor, backwards=backwards):
@@ -303,9 +303,9 @@ class _Reading:
             in_order = in_order.where(_beyond(few.c.sorted_by, few.c.study_id, behind, self._column, down=down))
         return in_order.order_by(*_order(few.c.sorted_by, few.c.study_id, down=down))
 
-    def _walk_few(self, few: Select[Any], limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
+    def _walk_few(self, limit: int, cursor: Cursor | None, *, backwards: bool) -> list[Any]:
         down = self._down != backwards
-        found = few.where(WorklistEntry.lane.in_(self._lanes_in_order)).subquery()
+        found = self._few(self._lanes_in_order).subquery()
         lane, value, study_id = found.c.lane, found.c.sorted_by, found.c.study_id
         query: Select[Any] = select(lane, value, study_id)
         if self._sort == "triage":
@@ -339,8 +339,8 @@ class _Reading:
 
     def _count_lanes(self) -> dict[int, Count]:
         lanes = self._filters_lanes()
-        if self._few is not None:
-            few = self._few.with_only_columns(WorklistEntry.lane).subquery()
+        if self._few_by is not None:
+            few = self._few(lanes).with_only_columns(WorklistEntry.lane).subquery()
             query = select(few.c.lane, func.count()).group_by(few.c.lane)
             found = self._by_lane(query)
             return {lane: Count(found.get(lane, 0)) for lane in lanes}
@@ -365,10 +365,10 @@ class _Reading:
         return {lane: Count(found.get(lane, 0), is_exact=False) for lane in self._filters_lanes()}
 
     def _count_before(self, first: Any) -> Count:
-        if self._few is None and self._filters.search:
+        if self._few_by is None and self._filters.search:
             return Count(0, is_exact=False)  # each study would have to be asked for its names
         limit = POSITION_LIMIT
-        if self._few is None and self._index_of_filters() not in (None, self._index_of_order()):
+        if self._few_by is None and self._index_of_filters() not in (None, self._index_of_order()):
             limit //= 10  # many are looked at for each that fits
         rows = len(self.walk(limit + 1, self._cursor(first), backwards=True))
         return Count(min(rows, limit), rows <= limit)
