@@ -88,13 +88,19 @@ def test_a_damaged_model_is_not_promoted_and_a_pointer_to_it_stops_no_worker(sta
     assert 1 <= stack.log.count("the active model cannot be used, own-1 stays in use") <= 2  # once a child
 
 
-def test_rescored_images_that_a_flushed_broker_lost_go_out_again(stack: LiveStack) -> None:
+def classified_and_out_of_date(stack: LiveStack) -> list[str]:
+    """Four images that another model than the active one has classified, and workers that stand still."""
     names = stack.drop_all(many_jpegs(4))
     for name in names:
         stack.finished(name)
     make_active(stack.settings.models_dir, "own-2")
     for child in stack.worker_children():
         child.suspend()
+    return names
+
+
+def test_rescored_images_that_a_flushed_broker_lost_go_out_again(stack: LiveStack) -> None:
+    names = classified_and_out_of_date(stack)
     command = subprocess.Popen(
         [TRIAGE, "rescore"], env=environment_of(stack.settings) | {"TRIAGE_IMAGES_PER_MESSAGE": "1"},
         cwd=stack.settings.home_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -110,12 +116,7 @@ def test_rescored_images_that_a_flushed_broker_lost_go_out_again(stack: LiveStac
 
 
 def test_ctrl_c_ends_the_command_and_the_workers_go_on(stack: LiveStack) -> None:
-    names = stack.drop_all(many_jpegs(4))
-    for name in names:
-        stack.finished(name)
-    make_active(stack.settings.models_dir, "own-2")
-    for child in stack.worker_children():
-        child.suspend()
+    names = classified_and_out_of_date(stack)
     command = subprocess.Popen(
         [TRIAGE, "rescore"], env=environment_of(stack.settings), cwd=stack.settings.home_dir,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -7,19 +7,9 @@ import numpy as np
 from training.assessment import evaluate
 from training.calibration import COVERAGE, MARGIN, calibrate
 from training.evaluation import HeldOut
+from triage.bundle import DEFAULT_LABELS
 
-LABELS = (
-    "Avulsion fracture",
-    "Comminuted fracture",
-    "Fracture dislocation",
-    "Greenstick fracture",
-    "Hairline fracture",
-    "Impacted fracture",
-    "Longitudinal fracture",
-    "Oblique fracture",
-    "Pathological fracture",
-    "Spiral fracture",
-)
+LABELS = DEFAULT_LABELS
 
 
 def make_logits(count: int, spread: float, seed: int, labels: int = 5) -> tuple[np.ndarray, np.ndarray]:
