@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from dataclasses import dataclass, fields
+from datetime import date, tzinfo
+from typing import Any
 
+from dashboard import days
 from triage.records import DISCARDED, DONE, LANES, NEEDS_REVIEW, OTHERS, OVERDUE, QUARANTINED, QUEUED, REVIEWED
-from triage.worklist import Filters
+from triage.worklist import Filters, Selection
 
 LANE_NAMES: Mapping[int, str] = {
     OVERDUE: "overdue",
@@ -20,54 +22,27 @@ STATUSES = (DONE, QUEUED, QUARANTINED, DISCARDED)
 LONGEST_TEXT = 128
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Filters as a reader sets them; days are those of the reader.
+@dataclass(frozen=True, kw_only=True)
+class Choice(Selection):
+    """What a reader asks for; ``status`` is one of `STATUSES`.
 
     Attributes:
-        status: one of `STATUSES`.
-        lane: one of `LANES`; None: all.
-        reviewed: whether a verdict stands; None: both.
-        label: the type shown.
-        body_part: DICOM's body part.
-        source: how it came in.
-        first: the first day that it may have come in on.
+        first: the first day that a study may have come in on, on the reader's clock.
         last: and the last.
-        search: the beginning of a name or number.
     """
 
-    status: str = DONE
-    lane: int | None = None
-    reviewed: bool | None = None
-    label: str | None = None
-    body_part: str | None = None
-    source: str | None = None
     first: date | None = None
     last: date | None = None
-    search: str = ""
 
     def filters(self, zone: tzinfo) -> Filters:
         """The same as the database is asked."""
-        return Filters(
-            status=self.status,
-            lane=self.lane,
-            reviewed=self.reviewed,
-            label=self.label,
-            body_part=self.body_part,
-            source=self.source,
-            since=_midnight(self.first, zone),
-            until=_midnight(self.last + timedelta(days=1) if self.last and self.last < date.max else None, zone),
-            search=self.search,
-        )
+        asked: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Selection)}
+        return Filters(**asked, since=days.begin(self.first, zone), until=days.end(self.last, zone))
 
     def set_count(self) -> int:
         """How many filters are set beside lane and search, which show that they are by themselves."""
         given = (self.reviewed, self.label, self.body_part, self.source, self.first or self.last)
         return sum(value is not None for value in given) + (self.status != DONE)
-
-
-def _midnight(day: date | None, zone: tzinfo) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(), zone)
 
 
 def read_choice(params: Mapping[str, str]) -> Choice:

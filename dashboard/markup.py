@@ -41,6 +41,15 @@ def alert(sentence: str) -> str:
     return element("p", text(sentence), class_="alert", role="alert")
 
 
+def cards(figures: Sequence[tuple[str, str, str]]) -> str:
+    """Figures in a row: each with its name, and a line that says more."""
+    shown = "".join(
+        element("li", element("b", text(value)) + element("span", text(name)) + element("small", text(more)))
+        for value, name, more in figures
+    )
+    return element("ul", shown, class_="cards")
+
+
 def bar(probability: float) -> str:
     """A probability as a bar; the number beside it is what is read out."""
     width = f"width:{min(max(probability, 0.0), 1.0) * 100:.1f}%"

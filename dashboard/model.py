@@ -9,7 +9,6 @@ import streamlit as st
 
 from dashboard import connections, markup, model_figures, urgency_editor, wording_model, wording_worklist
 from dashboard.markup import element, text
-from dashboard.system import cards_of
 from triage.agreement import Agreement, agreement
 from triage.bundle import BUNDLE_FILE, DEFAULT_LABELS, Bundle, BundleError, active_stamp, find_bundle, open_bundle
 from triage.records import VERDICTS
@@ -62,7 +61,7 @@ def _show_bundle(bundle: Bundle) -> None:
     title = element("h3", text(bundle.version) + element("span", text(made), class_="hint"), class_="version")
     cards = model_figures.cards(bundle)
     if cards:
-        title += cards_of(cards) + element("p", text(_measured(bundle)), class_="hint small")
+        title += markup.cards(cards) + element("p", text(_measured(bundle)), class_="hint small")
     else:
         title += element("p", text(wording_model.NO_FIGURES), class_="empty")
     st.html(element("div", title, class_="panel"))

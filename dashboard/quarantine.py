@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
-from dashboard import connections, paging, reader, wording
+from dashboard import connections, page_buttons, paging, reader, wording
 from dashboard.markup import element, text
 from dashboard.paging import Place
 from dashboard.permission import Action
@@ -148,19 +149,7 @@ def _show_paging(page: queries.Page) -> None:
     if page.previous is None and page.next is None:
         return
     start = Place(sort=SORTS[0])
-    with st.container(horizontal=True, key="paging"):
-        st.button(
-            wording.PREVIOUS,
-            icon=":material/chevron_left:",
-            disabled=page.previous is None,
-            on_click=_go,
-            args=(replace(start, before=page.previous),),
-        )
-        st.button(
-            wording.NEXT,
-            icon=":material/chevron_right:",
-            icon_position="right",
-            disabled=page.next is None,
-            on_click=_go,
-            args=(replace(start, after=page.next),),
-        )
+    page_buttons.show(
+        None if page.previous is None else partial(_go, replace(start, before=page.previous)),
+        None if page.next is None else partial(_go, replace(start, after=page.next)),
+    )

@@ -10,7 +10,7 @@ from datetime import datetime
 import redis
 import streamlit as st
 
-from dashboard import connections, reader, trail_search, wording, wording_system
+from dashboard import connections, markup, reader, trail_search, wording, wording_system
 from dashboard.markup import element, text
 from triage import statistics
 from triage.broker import FOLDER, UPLOADS, WATCHER, WORKER, connect, parts_alive, queue_lengths
@@ -94,16 +94,7 @@ def _figures(work: Work) -> str:
         (*_delay(work.other_delays, wording_system.DELAY_OTHERS),),
     ]
     note = wording_system.DELAY_NOTE.format(quiet=get_settings().quiet_seconds)
-    return cards_of(cards) + element("p", text(note), class_="hint small")
-
-
-def cards_of(cards: Sequence[tuple[str, str, str]]) -> str:
-    """Figures in a row: each with its name, and a line that says more."""
-    shown = "".join(
-        element("li", element("b", text(value)) + element("span", text(name)) + element("small", text(more)))
-        for value, name, more in cards
-    )
-    return element("ul", shown, class_="cards")
+    return markup.cards(cards) + element("p", text(note), class_="hint small")
 
 
 def _oldest(waiting: Waiting) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date
+from functools import partial
 
 import streamlit as st
 
-from dashboard import connections, markup, reader, wording, wording_system
+from dashboard import connections, days, markup, page_buttons, reader, wording, wording_system
 from dashboard.markup import element, text
 from triage.records import AuditEvent
 from triage.trail import PEOPLE, TrailFilter, TrailPage, search
@@ -59,18 +60,14 @@ def _ask() -> TrailFilter | None:
     if number and not (number.isascii() and number.isdigit()):
         st.html(markup.alert(wording_system.TRAIL_NO_NUMBER))
         return None
+    zone = reader.time_zone()
     return TrailFilter(
         actor=actor.strip(),
         events=_KINDS.get(kind, (kind,)),
         image_id=int(number) if number else None,
-        since=_midnight(first),
-        until=_midnight(last + timedelta(days=1)) if isinstance(last, date) else None,
+        since=days.begin(first if isinstance(first, date) else None, zone),
+        until=days.end(last if isinstance(last, date) else None, zone),
     )
-
-
-def _midnight(day: object) -> datetime | None:
-    """When a day begins on the reader's clock."""
-    return datetime.combine(day, time(), reader.time_zone()) if isinstance(day, date) else None
 
 
 def _name_of_kind(kind: str) -> str:
@@ -120,19 +117,8 @@ def _more(event: AuditEvent) -> str:
 def _show_paging(page: TrailPage) -> None:
     if page.newer is None and page.older is None:
         return
-    with st.container(horizontal=True, key="paging"):
-        st.button(
-            wording_system.NEWER,
-            icon=":material/chevron_left:",
-            disabled=page.newer is None,
-            on_click=_turn,
-            args=(None, page.newer),
-        )
-        st.button(
-            wording_system.OLDER,
-            icon=":material/chevron_right:",
-            icon_position="right",
-            disabled=page.older is None,
-            on_click=_turn,
-            args=(page.older, None),
-        )
+    page_buttons.show(
+        None if page.newer is None else partial(_turn, None, page.newer),
+        None if page.older is None else partial(_turn, page.older, None),
+        words=(wording_system.NEWER, wording_system.OLDER),
+    )

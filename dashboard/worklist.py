@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -11,11 +12,11 @@ from dashboard import (
     connections,
     detail,
     markup,
+    page_buttons,
     paging,
     reader,
     study_images,
     whereabouts,
-    wording,
     wording_worklist,
     worklist_export,
     worklist_filters,
@@ -32,14 +33,6 @@ from triage.worklist import View
 
 REFRESH_SECONDS = 2.0
 _TURNED_KEY = "worklist_turned"
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A page as it was read, and where the reader is by now."""
-
-    view: View
-    place: Place
 
 
 def show() -> None:
@@ -62,8 +55,7 @@ def show() -> None:
 def _show_list() -> None:
     zone = reader.time_zone()
     with connections.reading() as session:
-        shown = _read_page(session, here())
-        place, view = shown.place, shown.view
+        place, view = _read_page(session, here())
         opened = None if place.image_id is None else queries.study_of(session, place.image_id)
         waiting = 0
         if not view.entries:
@@ -87,26 +79,27 @@ def _show_list() -> None:
         for position, entry in enumerate(view.entries, start=1)
     ]
     chosen, turn = show_rows(rows, opened, f"{place.sort} {place.after} {place.before} {place.choice}")
-    _show_paging(shown)
+    _show_paging(place, view)
     if turn is not None:
         cursor = view.next if turn == "next" else view.previous
         if cursor is not None:
             st.session_state[_TURNED_KEY] = turn
-            go(_turn(place, view, turn))
+            _go_on(place, view, turn)
             st.rerun(scope="fragment")
     elif chosen is not None and chosen != place.image_id:
         go(replace(place, image_id=chosen))
         st.rerun()
 
 
-def _turn(place: Place, view: View, turn: Turn) -> Place:
+def _go_on(place: Place, view: View, turn: Turn) -> None:
     if turn == "next":
-        return replace(place, after=view.next, before=None)
-    return replace(place, after=None, before=view.previous)
+        go(replace(place, after=view.next, before=None))
+    else:
+        go(replace(place, after=None, before=view.previous))
 
 
-def _read_page(session: Session, place: Place) -> _Shown:
-    """The page of a place; the first page where that has run empty, or begins only a few rows further down.
+def _read_page(session: Session, place: Place) -> tuple[Place, View]:
+    """A place and its page; the first page where that has run empty, or begins only a few rows further down.
 
     The latter is what paging back gives after new studies came in above: the top of the list matters most.
     """
@@ -114,8 +107,8 @@ def _read_page(session: Session, place: Place) -> _Shown:
     close = view.before.is_exact and view.before.number < paging.PAGE_SIZE // 2
     if place != place.at_start() and (not view.entries or (place.before is not None and close)):
         place = place.at_start()
-        return _Shown(_read(session, place), place)
-    return _Shown(view, place)
+        return place, _read(session, place)
+    return place, view
 
 
 def _read(session: Session, place: Place) -> View:
@@ -125,24 +118,13 @@ def _read(session: Session, place: Place) -> View:
     )
 
 
-def _show_paging(shown: _Shown) -> None:
-    place, view = shown.place, shown.view
-    with st.container(horizontal=True, vertical_alignment="center", key="paging"):
-        st.button(
-            wording.PREVIOUS,
-            icon=":material/chevron_left:",
-            disabled=view.previous is None,
-            on_click=lambda: go(_turn(place, view, "previous")),
-        )
-        said = wording_worklist.position(view, place.choice.lane)
-        st.html(markup.element("p", markup.text(said), class_="position"))
-        st.button(
-            wording.NEXT,
-            icon=":material/chevron_right:",
-            icon_position="right",
-            disabled=view.next is None,
-            on_click=lambda: go(_turn(place, view, "next")),
-        )
+def _show_paging(place: Place, view: View) -> None:
+    row = page_buttons.show(
+        None if view.previous is None else partial(_go_on, place, view, "previous"),
+        None if view.next is None else partial(_go_on, place, view, "next"),
+        position=wording_worklist.position(view, place.choice.lane),
+    )
+    with row:
         worklist_export.show(place)
 
 

@@ -75,8 +75,7 @@ def _choose(**changed: Any) -> None:
 
 def _show_filters(place: Place) -> None:
     choice = place.choice
-    with connections.reading() as session:
-        parts = worklist.body_parts(session, choice.status)
+    parts = _body_parts(choice.status)
     _select("status", STATUSES, choice.status, wording_worklist.STATUSES.get)
     _select("label", _with(sorted(WEIGHTS), choice.label), choice.label)
     _select("body_part", _with(parts, choice.body_part), choice.body_part)
@@ -88,6 +87,13 @@ def _show_filters(place: Place) -> None:
     with last:
         _day("last", choice.last)
     st.button(wording_worklist.SHOW_ALL, on_click=lambda: _choose(**vars(Choice(search=choice.search))))
+
+
+# The page runs at each click, and a body part that was never seen before can wait a moment.
+@st.cache_resource(ttl=30, show_spinner=False)
+def _body_parts(status: str) -> list[str]:
+    with connections.reading() as session:
+        return worklist.body_parts(session, status)
 
 
 def _with(options: Sequence[str], chosen: str | None) -> list[str | None]:

@@ -44,9 +44,9 @@ _BY: dict[Sort, tuple[Any, bool]] = {
 """
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which studies are listed; None: whatever it is.
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is asked of studies, but for when they came in; None: whatever it is.
 
     Attributes:
         status: `done`, `queued` (which tells of `processing` too), `quarantined` or `discarded`.
@@ -55,8 +55,6 @@ class Filters:
         label: the type that the model says of the image shown first.
         body_part: DICOM's, of the image shown first.
         source: how the image shown first came in.
-        since: not before, by when the study came in; UTC.
-        until: before, likewise.
         search: the beginning of a file's name or of an accession number, or the number of an image or study.
     """
 
@@ -66,9 +64,20 @@ class Filters:
     label: str | None = None
     body_part: str | None = None
     source: str | None = None
+    search: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters(Selection):
+    """Which studies are listed.
+
+    Attributes:
+        since: not before, by when the study came in; UTC.
+        until: before, likewise.
+    """
+
     since: datetime | None = None
     until: datetime | None = None
-    search: str = ""
 
     @property
     def lanes(self) -> tuple[int, ...]:
