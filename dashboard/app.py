@@ -14,11 +14,13 @@ from dashboard import (
     quarantine,
     reader,
     status_strip,
+    summary,
     system,
     upload,
     whereabouts,
     wording,
     wording_model,
+    wording_summary,
     wording_system,
     worklist,
 )
@@ -49,6 +51,8 @@ def main() -> None:
             st.Page(quarantine.show, title=wording.QUARANTINE, url_path="quarantine"),
             st.Page(model.show, title=wording_model.MODEL, url_path="model"),
             st.Page(system.show, title=wording_system.SYSTEM, url_path="system"),
+            # Of one study, and so reached from there.
+            st.Page(summary.show, title=wording_summary.SUMMARY, url_path="summary", visibility="hidden"),
         ],
         position="top",
     )

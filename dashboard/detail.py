@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from dashboard import connections, markup, reader, verdict, wording
+from dashboard import connections, markup, reader, verdict, wording, wording_summary
 from dashboard.markup import element, text
 from dashboard.picture import picture_url
 from dashboard.viewer import show_picture
@@ -115,17 +115,24 @@ def _show_facts(image: Image, in_study: int, events: Sequence[AuditEvent]) -> No
     zone = reader.time_zone()
     names = [name.name for name in image.names] or [image.source_name]
     title = wording.FILE_NAME if len(names) == 1 else wording.FILE_NAMES.format(count=len(names))
-    study = "–" if image.study_id is None else f"{image.study_id} ({wording.images(in_study)})"
+    study = "–"
+    if image.study_id is not None:
+        study = text(f"{image.study_id} ({wording.images(in_study)})") + " " + _summary_link(image.study_id)
     pairs = [
         (title, "".join(element("span", element("bdi", text(name)), class_="name") for name in names)),
         (wording.RECEIVED, text(wording.full_moment(image.received_at, zone))),
         (wording.FINISHED, text(wording.full_moment(image.finished_at, zone) if image.finished_at else "–")),
         (wording.IMAGE, text(f"{image.id} · {wording.SOURCES.get(image.source, image.source)}")),
-        (wording.STUDY, text(study)),
+        (wording.STUDY, study),
     ]
     if image.predictions:
         pairs.append((wording.MODEL_VERSION, text(image.predictions[-1].model_version)))
     st.html(element("div", markup.facts(pairs) + _history(events, zone), class_="about"))
+
+
+def _summary_link(study_id: int) -> str:
+    """Opens beside the page: the reader keeps their place."""
+    return element("a", text(wording_summary.LINK), href=f"./summary?study={study_id}", target="_blank")
 
 
 def _history(events: Sequence[AuditEvent], zone: tzinfo) -> str:

@@ -10,7 +10,7 @@ from triage.pixels import DICOM, JPEG, PNG
 from triage.records import DONE, Image
 
 LARGEST_PREVIEW_BYTES = 20_000_000
-_PLACE = "picture"
+_PLACE = "picture_{id}"
 
 
 def picture_url(image: Image) -> str | None:
@@ -53,6 +53,6 @@ def _url(image: Image) -> str | None:
         return None
     if not runtime.exists():  # in a test of the page without a server
         return "/media/none"
-    url = runtime.get_instance().media_file_mgr.add(data, media_type, _PLACE)
+    url = runtime.get_instance().media_file_mgr.add(data, media_type, _PLACE.format(id=image.id))
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{base}{url}" if base else url

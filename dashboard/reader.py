@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Any
@@ -106,14 +107,21 @@ def may_see(image_id: int) -> bool:
     Returns:
         Whether the image may be shown: nobody sees a picture of which the trail cannot say who saw it.
     """
+    return may_see_all([image_id])
+
+
+def may_see_all(image_ids: Sequence[int]) -> bool:
+    """The same for images that are shown together."""
     who = name()
     if who is None:
         ask_name(wording.READER_ASK)
         return False
-    if st.session_state.get(_VIEWED) != (image_id, who):
+    shown = (tuple(image_ids), who)
+    if st.session_state.get(_VIEWED) != shown:
         with connections.writing() as session:
-            note_view(session, image_id, actor=who, at=utc_now())
-        st.session_state[_VIEWED] = (image_id, who)
+            for image_id in image_ids:
+                note_view(session, image_id, actor=who, at=utc_now())
+        st.session_state[_VIEWED] = shown
     return True
 
 

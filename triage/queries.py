@@ -490,9 +490,14 @@ def study_of(session: Session, image_id: int) -> int | None:
     return session.scalar(select(Image.study_id).where(Image.id == image_id))
 
 
-def images_of_study(session: Session, study_id: int, limit: int = 20) -> list[Image]:
-    """The images of one study in the order in which they came, at most ``limit``."""
+def images_of_study(session: Session, study_id: int, limit: int = 20, *, with_all: bool = False) -> list[Image]:
+    """The images of one study in the order in which they came, at most ``limit``; discarded ones are left out.
+
+    ``with_all``: with names, predictions and reviews.
+    """
     query = select(Image).where(Image.study_id == study_id, Image.status != DISCARDED)
+    if with_all:
+        query = query.options(*WITH_ALL)
     return list(session.scalars(query.order_by(Image.id).limit(limit)))
 
 
