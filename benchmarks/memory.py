@@ -10,11 +10,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
-import signal
-import struct
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,15 +17,15 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-import psutil
 from PIL import Image as Picture
 from pydicom.uid import JPEG2000Lossless
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from sqlalchemy import Engine, func, select
 
-from triage.records import DONE, Image, open_database, reading_sessions
+from benchmarks.pictures import with_comment
+from benchmarks.running import running_stack
+from triage.records import DONE
 from triage.samples import draw_radiograph, make_uid, write_dicom
 
 HEIGHT, WIDTH = 600, 480
@@ -54,9 +49,7 @@ class Pictures:
     def drop(self, number: int, inbox: Path) -> None:
         """Puts file ``number`` into the inbox at once."""
         if number % 10:
-            jpeg, comment = self._jpegs[number % DRAWN], str(number).encode()
-            data = jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + jpeg[2:]
-            (self._folder / "one").write_bytes(data)
+            (self._folder / "one").write_bytes(with_comment(self._jpegs[number % DRAWN], str(number)))
         else:
             self._write_dicom(number)
         (self._folder / "one").rename(inbox / f"{number:06}")
@@ -72,72 +65,35 @@ class Pictures:
         write_dicom(self._folder / "one", pixels, WindowCenter=2048, WindowWidth=4096, **more)
 
 
-def memory_of(stack: psutil.Process) -> tuple[int, int]:
-    """Resident bytes of the worker child and of its decoding process; 0 where there is none."""
-    child = decoder = 0
-    for process in stack.children(recursive=True):
-        try:
-            words = process.cmdline()
-            parent = process.parent()
-            if "triage.codec_process" in words:
-                decoder = process.memory_info().rss
-            elif "celery" in words and parent is not None and "celery" in parent.cmdline():
-                child = process.memory_info().rss
-        except psutil.Error:
-            continue
-    return child, decoder
-
-
-def count_done(engine: Engine) -> int:
-    """Images that are done."""
-    with reading_sessions(engine)() as session:
-        return session.scalar(select(func.count()).select_from(Image).where(Image.status == DONE)) or 0
-
-
 def measure(images: int, every: int) -> list[dict[str, float]]:
     """Samples: images done, megabytes of child and decoder, seconds."""
     with tempfile.TemporaryDirectory(prefix="triage-memory-") as name:
         folder, home = Path(name), Path(name) / "home"
         pictures = Pictures(folder)
-        environment = {**os.environ, "TRIAGE_HOME": str(home), "TRIAGE_WORKERS": "1", "TRIAGE_QUIET_SECONDS": "0.2"}
-        command = [sys.executable, "-c", "from triage.cli import main; main()", "up", "--no-dashboard"]
-        with (folder / "up.log").open("w") as log:
-            stack = subprocess.Popen(command, env=environment, stderr=log)
-        try:
-            while "ready after" not in (folder / "up.log").read_text():
-                if stack.poll() is not None:
-                    raise SystemExit(f"the stack did not start:\n{(folder / 'up.log').read_text()}")
-                time.sleep(0.1)
-            engine = open_database(f"sqlite:///{home / 'triage.sqlite3'}")
-            process, began = psutil.Process(stack.pid), time.monotonic()
+        with running_stack(home, {"workers": 1, "quiet_seconds": 0.2}) as stack, Progress(console=console) as progress:
+            began = time.monotonic()
             samples: list[dict[str, float]] = []
             dropped = done = 0
-            with Progress(console=console) as progress:
-                task = progress.add_task("images", total=images)
-                while done < images:
-                    while dropped < min(images, done + 2 * LOT):
-                        pictures.drop(dropped, home / "inbox")
-                        dropped += 1
-                    time.sleep(0.5)
-                    done = count_done(engine)
-                    progress.update(task, completed=done)
-                    if done >= every * (len(samples) + 1) or done == images:
-                        child, decoder = memory_of(process)
-                        samples.append(
-                            {
-                                "images": done,
-                                "child_megabytes": round(child / 1e6, 1),
-                                "decoder_megabytes": round(decoder / 1e6, 1),
-                                "seconds": round(time.monotonic() - began, 1),
-                            }
-                        )
-                    if stack.poll() is not None:
-                        raise SystemExit("the stack ended early")
-            engine.dispose()
+            task = progress.add_task("images", total=images)
+            while done < images:
+                while dropped < min(images, done + 2 * LOT):
+                    pictures.drop(dropped, home / "inbox")
+                    dropped += 1
+                time.sleep(0.5)
+                done = stack.count(DONE)
+                progress.update(task, completed=done)
+                if done >= every * (len(samples) + 1) or done == images:
+                    held = stack.memory()
+                    samples.append(
+                        {
+                            "images": done,
+                            "child_megabytes": round(held.get("worker child", 0) / 1e6, 1),
+                            "decoder_megabytes": round(held.get("decoder", 0) / 1e6, 1),
+                            "seconds": round(time.monotonic() - began, 1),
+                        }
+                    )
+                stack.check()
             return samples
-        finally:
-            stack.send_signal(signal.SIGINT)
-            stack.wait()
 
 
 def draw(samples: list[dict[str, float]], file: Path) -> None:

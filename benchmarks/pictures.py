@@ -1,7 +1,8 @@
-"""Many distinct JPEGs of the size that X-ray rooms send, made from synthetic radiographs."""
+"""Many distinct JPEGs, made from a few synthetic radiographs."""
 
 from __future__ import annotations
 
+import struct
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -15,6 +16,12 @@ from triage.samples import draw_radiograph
 
 HEIGHT, WIDTH = 2000, 1600
 DRAWN = 24
+
+
+def with_comment(jpeg: bytes, comment: str) -> bytes:
+    """The same picture in other bytes: a comment (marker FFFE, ITU-T T.81, B.2.4.5) after its first marker."""
+    said = comment.encode()
+    return jpeg[:2] + b"\xff\xfe" + struct.pack(">H", len(said) + 2) + said + jpeg[2:]
 
 
 def _write(directory: Path, count: int, drawing: int) -> int:

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,9 +21,10 @@ from sqlalchemy import Engine, func, select
 
 from benchmarks.faults.home import wait_until
 from benchmarks.pictures import write_pictures
+from benchmarks.running import running_stack
 from triage.broker import Publisher, broker_url, connect
 from triage.intake import Intake
-from triage.records import DONE, QUEUED, AuditEvent, Image, open_database, reading_sessions
+from triage.records import DONE, QUEUED, AuditEvent, Image, reading_sessions
 from triage.settings import Settings
 from triage.stack import redis_spec
 
@@ -117,26 +115,16 @@ def main() -> None:
         private = Settings(home=folder / "home", _env_file=None)
         redis = Redis(private, folder / "redis.log")
         settings = Settings(home=folder / "home", broker_url=broker_url(private), _env_file=None)
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("TRIAGE_")}
-        environment |= {"TRIAGE_HOME": str(settings.home_dir), "TRIAGE_BROKER_URL": str(settings.broker_url)}
-        command = [sys.executable, "-c", "from triage.cli import main; main()", "up", "--no-dashboard"]
-        said = folder / "up.log"
-        with said.open("w") as log:
-            stack = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
+        results = []
         try:
-            wait_until(lambda: "ready after" in said.read_text(), "the stack is ready")
-            engine = open_database(settings.database)
-            results = []
-            write_pictures(folder / "pictures", FILES * len(asked.seconds), 1)
-            pictures = sorted((folder / "pictures").iterdir())
-            for number, seconds in enumerate(asked.seconds):
-                files = pictures[number * FILES : (number + 1) * FILES]
-                results.append(outage(redis, settings, engine, seconds, files))
-                console.print(results[-1])
-            engine.dispose()
+            with running_stack(settings.home_dir, {"broker_url": settings.broker_url}) as stack:
+                write_pictures(folder / "pictures", FILES * len(asked.seconds), 1)
+                pictures = sorted((folder / "pictures").iterdir())
+                for number, seconds in enumerate(asked.seconds):
+                    files = pictures[number * FILES : (number + 1) * FILES]
+                    results.append(outage(redis, settings, stack.engine, seconds, files))
+                    console.print(results[-1])
         finally:
-            stack.send_signal(signal.SIGINT)
-            stack.wait()
             redis.stop()
     table = Table(*results[0])
     for result in results:

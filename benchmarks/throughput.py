@@ -17,10 +17,7 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,13 +27,13 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
 from benchmarks.pictures import write_pictures
-from triage.records import DONE, Image, open_database, reading_sessions
+from benchmarks.running import running_stack
+from triage.records import DONE, Image, reading_sessions
 from triage.settings import get_settings
 
 console = Console(stderr=True)
@@ -99,61 +96,30 @@ def naive(paths: Sequence[Path]) -> float:
     return len(paths) / (time.perf_counter() - began)
 
 
-def _worker_child_memory(supervisor: psutil.Process) -> int:
-    """Resident bytes of the largest worker child."""
-    largest = 0
-    for process in supervisor.children(recursive=True):
-        try:
-            parent = process.parent()
-            if parent is not None and "celery" in process.cmdline() and "celery" in parent.cmdline():
-                largest = max(largest, process.memory_info().rss)
-        except psutil.Error:
-            continue
-    return largest
-
-
 def whole_system(paths: Sequence[Path], processes: int, folder: Path) -> dict[str, float]:
     """Images per second of ``triage up`` with these files in its inbox; seconds to ready; memory of a child."""
     home = folder / "home"
-    environment = {**os.environ, "TRIAGE_HOME": str(home), "TRIAGE_WORKERS": str(processes)}
-    command = [sys.executable, "-c", "from triage.cli import main; main()", "up", "--no-dashboard"]
     staged = folder / "staged"
     staged.mkdir()
     for path in paths:
         shutil.copyfile(path, staged / path.name)
     os.sync()  # making the copies is not what is measured, and neither is writing them to the disk
-    said = folder / "up.log"
-    began = time.perf_counter()
-    with said.open("w") as log:
-        stack = subprocess.Popen(command, env=environment, stderr=log)
-    while "ready after" not in said.read_text():
-        if stack.poll() is not None:
-            raise RuntimeError(f"the stack did not start:\n{said.read_text()}")
-        time.sleep(0.02)
-    ready_seconds = time.perf_counter() - began
     try:
-        for path in sorted(staged.iterdir()):
-            path.rename(home / "inbox" / path.name)
-        memory = 0
-        sessions = reading_sessions(open_database(f"sqlite:///{home / 'triage.sqlite3'}"))
-        supervisor = psutil.Process(stack.pid)
-        done = 0
-        while done < len(paths):
-            time.sleep(1.0)  # a measurement that asks more often slows what it measures
-            memory = max(memory, _worker_child_memory(supervisor))
-            with sessions() as session:
-                done = session.scalar(select(func.count()).select_from(Image).where(Image.status == DONE)) or 0
-            if stack.poll() is not None:
-                raise RuntimeError("the stack ended early")
-        with sessions() as session:
-            first, last = session.execute(select(func.min(Image.received_at), func.max(Image.finished_at))).one()
-        seconds = (last - first).total_seconds()
+        with running_stack(home, {"workers": processes}) as stack:
+            for path in sorted(staged.iterdir()):
+                path.rename(home / "inbox" / path.name)
+            memory = 0
+            while stack.count(DONE) < len(paths):
+                time.sleep(1.0)  # a measurement that asks more often slows what it measures
+                memory = max(memory, stack.memory().get("worker child", 0))
+                stack.check()
+            with reading_sessions(stack.engine)() as session:
+                first, last = session.execute(select(func.min(Image.received_at), func.max(Image.finished_at))).one()
     finally:
-        stack.send_signal(signal.SIGINT)
-        stack.wait()
         shutil.rmtree(home, ignore_errors=True)
         staged.rmdir()
-    return {"rate": len(paths) / seconds, "ready_seconds": ready_seconds, "child_megabytes": memory / 1e6}
+    seconds = (last - first).total_seconds()
+    return {"rate": len(paths) / seconds, "ready_seconds": stack.ready_seconds, "child_megabytes": memory / 1e6}
 
 
 def _arguments() -> argparse.Namespace:
