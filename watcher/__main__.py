@@ -8,10 +8,13 @@ import logging
 import signal
 import sys
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from triage.broker import Publisher, connect
 from triage.intake import Intake
 from triage.logs import configure_logging
 from triage.records import open_database
+from triage.schema_version import SchemaOutdated, check_not_outdated
 from triage.settings import SettingsError, get_settings
 from triage.stopping import StopRequest
 from watcher.sweep import Sweep
@@ -36,6 +39,13 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
 
     engine = open_database(settings.database)
+    try:
+        check_not_outdated(engine)
+    except SchemaOutdated as error:
+        log.error("%s", error)
+        return 3  # as the commands do where a part is missing
+    except SQLAlchemyError:
+        pass  # it does not answer now: the loop waits for it
     publisher = Publisher(settings)
     sweep = Sweep(settings, engine, publisher, connect(settings))
     gc.freeze()  # what is loaded by now stays: the collector need not look through it again and again

@@ -34,10 +34,12 @@ def _log_our_way(**_: Any) -> None:
 def _work() -> Work:
     """What this child works with. Made after the fork: neither connections nor interpreters survive one."""
     from triage.records import open_database
+    from triage.schema_version import check_not_outdated
     from worker.active import ActiveClassifier
 
     settings = get_settings()
     engine = open_database(settings.database, can_be_redone=True)
+    check_not_outdated(engine)  # before a lease is taken: on an older schema no work could be committed
     return Work(settings, engine, ActiveClassifier(settings).current)
 
 
@@ -51,7 +53,7 @@ def _warm_up(**_: Any) -> None:
         gc.freeze()
     except Exception:
         # Not fatal here: the task says it again, and the images stay queued.
-        log.exception("the model could not be loaded")
+        log.exception("this child cannot work yet")
 
 
 @app.task(name=TASK)

@@ -109,6 +109,7 @@ FAULTS = (
     Fault("database away for longer than the lease is tried", ((BEFORE_LEASE, "database_locked"),), repeats=True),
     Fault("database away for longer than the commit is tried", ((BEFORE_COMMIT, "database_locked"),), repeats=True),
     Fault("database locked by another program for a second", befall=Home.lock_database),
+    Fault("database migrated to another release's schema and back", befall=Home.migrate_database),
     Fault("database server restarted", befall=Home.restart_database, database="postgresql"),
     Fault("database server crashed (kill -9)", befall=Home.crash_database, database="postgresql"),
     Fault("Redis killed", befall=Home.kill_redis),

