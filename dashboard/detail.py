@@ -12,7 +12,7 @@ from dashboard.markup import element, text
 from dashboard.picture import picture_url
 from dashboard.viewer import show_picture
 from triage import queries
-from triage.records import DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
+from triage.records import DISCARDED, DONE, PROCESSING, PURGED, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
 
 WAITING = (QUEUED, PROCESSING)
 POLL_SECONDS = 0.5
@@ -34,7 +34,8 @@ def show(image_id: int) -> None:
     elif image.status == QUARANTINED:
         _show_refused(image)
     elif image.status == DISCARDED:
-        st.html(element("p", text(wording.DISCARDED_NOTE), class_="hint"))
+        said = image.error_detail if image.error_code == PURGED else wording.DISCARDED_NOTE
+        st.html(element("p", text(said or ""), class_="hint"))
     _show_facts(image, in_study, events)
 
 

@@ -104,6 +104,7 @@ EVENTS = {
     "done": "classified",
     "quarantined": "put into quarantine",
     "discarded": "discarded",
+    "purged": "purged: files, names and identifiers were removed",
     "rescored": "classified again, by another model version",
     "rescore_failed": "could not be read again for another model version; its result stays",
     "restored": "brought back from a backup; back in the queue",

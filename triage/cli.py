@@ -238,9 +238,10 @@ def _add_groups() -> None:
     from triage.cli_backup import backup, restore
     from triage.cli_doctor import doctor
     from triage.cli_model import model_app
+    from triage.cli_purge import purge
     from triage.cli_quarantine import quarantine_app
 
-    for command in (doctor, backup, restore):
+    for command in (doctor, backup, restore, purge):
         app.command()(command)
     app.add_typer(quarantine_app, name="quarantine", help="Files that were put aside, and why.")
     app.add_typer(model_app, name="model", help="The models there are, and which one is in use.")

@@ -297,8 +297,11 @@ class Intake:
         except IntegrityError:
             # Another process admitted the same bytes between our look and our commit; now they are there.
             recorded = self._record(present, source, now)
-        for candidate in present:
+        for candidate, (_, known) in zip(present, recorded, strict=True):
             if candidate.filed is not None:
+                if not known and not self._store.original(candidate.filed.sha256).exists():
+                    # A purge removed the same bytes between our look and our commit; from now on it leaves them.
+                    self._store.keep_original(candidate.filed)
                 self._filing.release(candidate.filed.path)
         fresh = [image.id for image, known in recorded if image.status == QUEUED and not known]
         if fresh and not self._publish(fresh, source):

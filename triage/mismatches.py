@@ -18,6 +18,7 @@ ADVICE: Final = MappingProxyType(
         "or put it back from a backup.",
         "unreadable_original": "The original cannot be read. See to its permissions and to the disk.",
         "orphan_original": "No image has these bytes. Copy it into the inbox to have it classified, or remove it.",
+        "purged_file": "A file of a purged image is still there. `triage purge` removes it the next time.",
         "missing_render": "The picture of a DICOM image is gone. `triage render ORIGINAL PICTURE` makes it anew.",
         "orphan_render": "No image belongs to this picture. Remove it.",
         "leftover_file": "A process was lost while it wrote this. Remove it.",

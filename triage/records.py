@@ -36,6 +36,8 @@ PROCESSING = "processing"
 DONE = "done"
 QUARANTINED = "quarantined"
 DISCARDED = "discarded"
+PURGED = "purged"
+"""The ``error_code`` of an image that was discarded by a purge: its files and names are gone."""
 STATUSES = (QUEUED, PROCESSING, DONE, QUARANTINED, DISCARDED)
 
 SQLITE_BUSY_SECONDS = 30

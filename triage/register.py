@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from triage import queries
 from triage.pixels import Exam, Header, ImageRejected, same_pixel_data
-from triage.records import DISCARDED, QUARANTINED, QUEUED, Image, SourceName, Study, derive_on_commit
+from triage.records import DISCARDED, PURGED, QUARANTINED, QUEUED, Image, SourceName, Study, derive_on_commit
 from triage.store import Filed, Refused, Store
 from triage.worklist_entries import find_by, search_key, search_keys
 
@@ -99,12 +99,26 @@ class Register:
             self._note("named_again", image)
         if image.status not in (QUARANTINED, DISCARDED):
             return True
+        if image.error_code == PURGED:
+            self._name_again(image, candidate)
         problem = candidate.problem or self._uid_conflict(image, filed)
         if problem is not None:
             self._refuse(image, problem)
             return True
         queries.requeue(self._session, image, actor=self._actor, at=self._now, event="dropped_again")
         return False
+
+    def _name_again(self, image: Image, candidate: Candidate) -> None:
+        """What a purge took away is known again, now that the file is back."""
+        image.source_name = storable_name(candidate.name)
+        if candidate.header is None:
+            return
+        exam, uid = candidate.header.exam, candidate.header.study_instance_uid
+        image.sop_instance_uid, image.series_instance_uid = candidate.header.sop_instance_uid, exam.series_instance_uid
+        study = image.study
+        if study is not None and study.study_instance_uid is None and uid not in self._studies:
+            study.study_instance_uid, study.accession_number = uid, exam.accession_number
+            study.study_date, study.study_time = exam.study_date, exam.study_time
 
     def _new(self, candidate: Candidate, filed: Filed) -> Image:
         header = candidate.header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
 from triage.mismatches import Mismatch
-from triage.records import DISCARDED, DONE, PROCESSING, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
+from triage.records import DISCARDED, DONE, PROCESSING, PURGED, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
 from triage.store import Refused, Store, open_regular
 from triage.worklist_entries import untrue
 
@@ -31,6 +32,7 @@ STATUS_AFTER: Final = MappingProxyType(
         "done": DONE,
         "quarantined": QUARANTINED,
         "discarded": DISCARDED,
+        "purged": DISCARDED,
     }
 )
 """The status that an audit event leaves an image in; events that are not here change none."""
@@ -119,8 +121,15 @@ def _states(session: Session, which: ColumnElement[bool], size: int) -> list[Sta
 
 
 def is_told(code: str, row: Columns) -> bool:
-    """Whether the image was put aside for just this, so that everybody knows already."""
+    """Whether the image was put aside for just this, or purged, so that everybody knows already."""
+    if code == "missing_original" and is_purged(row):
+        return True
     return row.status in (QUARANTINED, DISCARDED) and row.error_code == TOLD_BY.get(code)
+
+
+def is_purged(row: Columns) -> bool:
+    """Whether files and names of this image were removed on purpose."""
+    return bool(row.status == DISCARDED and row.error_code == PURGED)
 
 
 class RowChecks:
@@ -146,7 +155,9 @@ class RowChecks:
             broker_takes_more: the broker answers, and so few messages wait that the sweep publishes what has none.
         """
         row = state.row
-        if row.sha256 is not None:
+        if row.sha256 is not None and is_purged(row):
+            yield from self._purged(row)
+        elif row.sha256 is not None:
             yield from self._original(row)
         elif row.status not in (QUARANTINED, DISCARDED):
             yield Mismatch("no_digest", row.id)
@@ -185,6 +196,11 @@ class RowChecks:
             self.told.add(row.id)
         else:
             yield Mismatch(code, row.id, str(path.relative_to(self._home)))
+
+    def _purged(self, row: Columns) -> Iterator[Mismatch]:
+        for path in (self._store.original(row.sha256), self._store.render(row.sha256)):
+            if os.path.lexists(path):
+                yield Mismatch("purged_file", row.id, str(path.relative_to(self._home)))
 
     def _done(self, row: Columns, predictions: Sequence[Columns]) -> Iterator[Mismatch]:
         if not predictions:

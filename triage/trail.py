@@ -18,6 +18,7 @@ PEOPLE: Final = (
     "review_withdrawn",
     "retried",
     "discarded",
+    "purged",
     "exported",
     "model_promoted",
     "model_rolled_back",
