@@ -76,3 +76,17 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Names, each with its value; the values are HTML."""
     cells = (element("div", element("dt", text(name)) + element("dd", value)) for name, value in pairs)
     return element("dl", "".join(cells), class_="facts")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text under their columns' names; the first cell of a row says what the row is."""
+    head = "".join(element("th", text(name), scope="col") for name in columns)
+    body = "".join(
+        element(
+            "tr",
+            element("th", text(row[0]), scope="row")
+            + "".join(element("td", text(cell), class_="number" if cell[:1].isdigit() else "") for cell in row[1:]),
+        )
+        for row in rows
+    )
+    return element("table", element("thead", element("tr", head)) + element("tbody", body), class_="plain")

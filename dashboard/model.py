@@ -3,56 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
-from dashboard import connections, markup, model_figures, urgency_editor, wording_model, wording_worklist
+from dashboard import (
+    connections,
+    markup,
+    model_figures,
+    model_versions,
+    opened_bundles,
+    urgency_editor,
+    wording_model,
+    wording_worklist,
+)
 from dashboard.markup import element, text
 from triage.agreement import Agreement, agreement
-from triage.bundle import BUNDLE_FILE, DEFAULT_LABELS, Bundle, BundleError, active_stamp, find_bundle, open_bundle
+from triage.bundle import DEFAULT_LABELS, Bundle, BundleError, find_bundle
 from triage.records import VERDICTS
 from triage.settings import get_settings
-from triage.versions import Version, known_versions
 
 
 def show() -> None:
     """The active model from what its bundle says, verdicts on it, other versions, and the weights of urgency."""
     try:
-        path = find_bundle(get_settings())
-        bundle = _open(path, _stamp(path))
+        bundle = opened_bundles.opened(find_bundle(get_settings()))
     except BundleError as error:
         st.html(markup.alert(wording_model.UNUSABLE.format(problem=error)))
     else:
         _show_bundle(bundle)
         _show_agreement(bundle.version)
-    st.html(_versions(_known(active_stamp(get_settings()))))
+    model_versions.show()
     with st.expander(wording_worklist.URGENCY_TITLE):
         urgency_editor.show()
-
-
-# A bundle is read through to be checked: once for each version, not for each look at the page.
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _open(path: Path, _at: int | None, /) -> Bundle:
-    return open_bundle(path)
-
-
-@st.cache_resource(ttl=60, show_spinner=False, max_entries=2)
-def _known(stamp: object) -> list[Version]:
-    return known_versions(get_settings())[0]
 
 
 @st.cache_resource(ttl=10, show_spinner=False, max_entries=4)
 def _agreement(version: str) -> list[Agreement]:
     with connections.reading() as session:
         return agreement(session, version)
-
-
-def _stamp(path: Path) -> int | None:
-    try:
-        return (path / BUNDLE_FILE if path.is_dir() else path).stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _show_bundle(bundle: Bundle) -> None:
@@ -131,36 +119,4 @@ def _verdicts(found: Sequence[Agreement]) -> str:
         (row.label, *(f"{row.counts.get(verdict, 0):,}" for verdict in VERDICTS), wording_model.agreed(row))
         for row in rows
     ]
-    return _table(columns, cells)
-
-
-def _versions(known: Sequence[Version]) -> str:
-    rows = [
-        (
-            version.version,
-            wording_model.ACTIVE if version.active else "",
-            wording_model.ORIGINS.get(version.origin, version.origin),
-            (version.created or "")[:10],
-            "" if version.top_1 is None else wording_model.share(version.top_1),
-            version.error or "",
-        )
-        for version in known
-    ]
-    note = element("p", text(wording_model.SWITCHING), class_="hint small")
-    if get_settings().model is not None:
-        note += element("p", text(wording_model.PINNED), class_="hint small")
-    table = _table(wording_model.VERSION_COLUMNS, rows) if rows else ""
-    return element("div", element("h3", text(wording_model.VERSIONS)) + table + note, class_="panel")
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(element("th", text(name), scope="col") for name in columns)
-    body = "".join(
-        element(
-            "tr",
-            element("th", text(row[0]), scope="row")
-            + "".join(element("td", text(cell), class_="number" if cell[:1].isdigit() else "") for cell in row[1:]),
-        )
-        for row in rows
-    )
-    return element("table", element("thead", element("tr", head)) + element("tbody", body), class_="plain")
+    return markup.table(columns, cells)

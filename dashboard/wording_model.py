@@ -86,16 +86,6 @@ ALL = "All"
 FEW = 20
 """Below so many verdicts a percentage would look surer than it is."""
 
-VERSIONS = "Versions"
-VERSION_COLUMNS = ("Version", "", "Where from", "Made", "Top-1", "")
-ACTIVE = "active"
-ORIGINS = {"own": "your own", "shipped": "came with the program", "pinned": "TRIAGE_MODEL"}
-SWITCHING = (
-    "“triage model promote VERSION” makes another version the active one, “triage model rollback” goes back. "
-    "Both are kept in the audit trail."
-)
-PINNED = "TRIAGE_MODEL names the model, whichever version is active."
-
 
 def share(value: float) -> str:
     """A share with one decimal, as the model's card has it."""

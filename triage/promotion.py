@@ -22,24 +22,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from sqlalchemy import Engine
 
 from triage import queries
-from triage.bundle import ACTIVE_FILE, Bundle, BundleError, bundle_folders, find_bundle, find_version, open_bundle
-from triage.classifier import load_classifier
+from triage.bundle import ACTIVE_FILE, Bundle, BundleError, find_bundle, find_version, open_bundle
 from triage.comparison import Comparison, NotComparable, compare
 from triage.intake import utc_now
 from triage.records import reading_sessions, sessions
 from triage.settings import Settings
 from triage.store import write_durably
-from triage.synthetic import draw_radiograph
+from triage.tryout import PromotionRefused, check
+
+__all__ = ["ACTOR", "PromotionRefused", "Switch", "preview", "promote", "roll_back"]
 
 ACTOR: Final = "command line"
-
-
-class PromotionRefused(Exception):
-    """The active version stays; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +46,40 @@ class Switch:
         before: the version that was active; None if none could be found.
         after: the version that is.
         comparison: how they do on the same images; None where they were not compared.
+        objection: why it takes a reason to promote it: it is worse, or cannot be compared; None: nothing speaks
+            against it.
     """
 
     before: str | None
     after: str
     comparison: Comparison | None = None
+    objection: str | None = None
+
+
+def preview(settings: Settings, engine: Engine, version: str) -> Switch | None:
+    """What promoting a version would do, with every check that it makes, and nothing changed; None: it is active.
+
+    Raises:
+        NoSuchVersion: there is no bundle of that name.
+        PromotionRefused: it is damaged or cannot run, whatever is forced; or a model is pinned.
+    """
+    _refuse_if_pinned(settings)
+    before = _active(settings)
+    find_version(settings, version)
+    if before is not None and before.name == version:
+        return None
+    return _weigh(settings, check(settings, engine, version), before)
 
 
 def promote(
-    settings: Settings, engine: Engine, version: str, force: str | None = None, clock: Callable[[], datetime] = utc_now
+    settings: Settings,
+    engine: Engine,
+    version: str,
+    force: str | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    actor: str = ACTOR,
+    expected: str | None = None,
 ) -> Switch | None:
     """Make a version the active one; None if it is already.
 
@@ -68,53 +89,64 @@ def promote(
         version: name of a bundle.
         force: why a version that is worse, or cannot be compared, is promoted all the same.
         clock: gives the time now, in UTC.
+        actor: who does it, for the audit trail.
+        expected: the version that was active when somebody decided this; None: whichever it is.
 
     Raises:
         NoSuchVersion: there is no bundle of that name.
-        PromotionRefused: it is worse, damaged, or cannot run; or a model is pinned.
+        PromotionRefused: it is worse, damaged, or cannot run; a model is pinned; or another than expected is active.
     """
     with _only_one(settings):
-        path = find_version(settings, version)
+        find_version(settings, version)
         before = _active(settings)
         if before is not None and before.name == version:
             return None
-        candidate = _check(settings, engine, version)
-        comparison = None
-        try:
-            if before is None:
-                raise NotComparable("there is no usable active model to compare with")
-            comparison = compare(candidate, _open_active(before.name, settings))
-            problem = f"{version} is worse than {before.name} {comparison}" if comparison.is_worse else None
-        except (NotComparable, BundleError) as error:
-            problem = f"there is nothing to compare on: {str(error).rstrip('.')}"
-        if problem is not None and force is None:
+        _refuse_if_other(None if before is None else before.name, expected)
+        candidate = check(settings, engine, version)
+        switch = _weigh(settings, candidate, before)
+        if switch.objection is not None and force is None:
             raise PromotionRefused(
-                f"{problem}. `triage model promote {version} --force REASON` promotes it all the same; "
+                f"{switch.objection}. `triage model promote {version} --force REASON` promotes it all the same; "
                 "the reason is kept in the audit trail."
             )
         detail = {
             "digest": candidate.digests[candidate.keras_path.name],
-            "comparison": None if comparison is None else comparison.as_json(),
-            "objection": problem,
+            "comparison": None if switch.comparison is None else switch.comparison.as_json(),
+            "objection": switch.objection,
             "reason": force,
         }
-        switch = Switch(None if before is None else before.name, path.name, comparison)
         with sessions(engine).begin() as session:
-            queries.record_event(session, "model_promoted", None, actor=ACTOR, at=clock(), detail=_who(switch) | detail)
+            queries.record_event(session, "model_promoted", None, actor=actor, at=clock(), detail=_who(switch) | detail)
         _write_active(settings, version)
         return switch
 
 
 def roll_back(
-    settings: Settings, engine: Engine, reason: str | None = None, clock: Callable[[], datetime] = utc_now
+    settings: Settings,
+    engine: Engine,
+    reason: str | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    actor: str = ACTOR,
+    expected: str | None = None,
 ) -> Switch:
     """Make the version active again that was so before the active one was promoted.
 
+    Args:
+        settings: where bundles lie.
+        engine: for the audit trail.
+        reason: why, for the audit trail.
+        clock: gives the time now, in UTC.
+        actor: who does it, for the audit trail.
+        expected: the version that was active when somebody decided this: two who go back at once go back once.
+
     Raises:
-        PromotionRefused: there is none, it cannot be used any more, or a model is pinned.
+        PromotionRefused: there is none, it cannot be used any more, a model is pinned, or another one than expected
+            is active.
     """
     with _only_one(settings):
         before = _active_name(settings)
+        _refuse_if_other(before, expected)
         with reading_sessions(engine)() as session:
             earlier = queries.version_before(session, before)
         if earlier is None:
@@ -123,13 +155,13 @@ def roll_back(
                 "`triage model promote VERSION` makes any version active."
             )
         try:
-            _check(settings, engine, earlier)
+            check(settings, engine, earlier)
         except BundleError as error:
             raise PromotionRefused(f"{earlier}, which was active before, cannot be used: {error}") from error
         switch = Switch(before, earlier)
         with sessions(engine).begin() as session:
             detail = _who(switch) | {"reason": reason}
-            queries.record_event(session, "model_rolled_back", None, actor=ACTOR, at=clock(), detail=detail)
+            queries.record_event(session, "model_rolled_back", None, actor=actor, at=clock(), detail=detail)
         _write_active(settings, earlier)
         return switch
 
@@ -137,14 +169,36 @@ def roll_back(
 @contextlib.contextmanager
 def _only_one(settings: Settings) -> Iterator[None]:
     """One switch at a time: what an event says was active before must be true."""
-    if settings.model is not None:
-        raise PromotionRefused(
-            f"TRIAGE_MODEL pins {settings.model}, and workers use that whatever is active. Unset it first."
-        )
+    _refuse_if_pinned(settings)
     settings.models_dir.mkdir(parents=True, exist_ok=True)
     with (settings.models_dir / ".switching.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _refuse_if_pinned(settings: Settings) -> None:
+    if settings.model is not None:
+        raise PromotionRefused(
+            f"TRIAGE_MODEL pins {settings.model}, and workers use that whatever is active. Unset it first."
+        )
+
+
+def _refuse_if_other(active: str | None, expected: str | None) -> None:
+    if expected is not None and active != expected:
+        raise PromotionRefused(f"{active or 'no version'} is active by now, not {expected}: somebody was faster.")
+
+
+def _weigh(settings: Settings, candidate: Bundle, before: Path | None) -> Switch:
+    """What a promotion changes, and what speaks against it."""
+    comparison = None
+    try:
+        if before is None:
+            raise NotComparable("there is no usable active model to compare with")
+        comparison = compare(candidate, _open_active(before.name, settings))
+        objection = f"{candidate.version} is worse than {before.name} {comparison}" if comparison.is_worse else None
+    except (NotComparable, BundleError) as error:
+        objection = f"there is nothing to compare on: {str(error).rstrip('.')}"
+    return Switch(None if before is None else before.name, candidate.version, comparison, objection)
 
 
 def _active(settings: Settings) -> Path | None:
@@ -175,44 +229,6 @@ def _open_active(version: str, settings: Settings) -> Bundle:
         return open_bundle(find_version(settings, version))
     except BundleError as error:
         raise NotComparable(f"the active model cannot be used ({error})") from error
-
-
-def _check(settings: Settings, engine: Engine, version: str) -> Bundle:
-    """Whatever is forced, a bundle that is damaged, ambiguous or cannot run never becomes active."""
-    path = find_version(settings, version)
-    folders = bundle_folders(settings)
-    if all((folder / version).is_dir() for folder in folders) and not folders[0].samefile(folders[1]):
-        raise PromotionRefused(
-            f"{version} is both in {folders[0]} and in {folders[1]}, and nobody could tell which one a prediction "
-            "came from. Remove your own copy."
-        )
-    try:
-        bundle = open_bundle(path)
-    except BundleError as error:
-        raise PromotionRefused(f"{version} is damaged: {error}") from error
-    if bundle.version != version:
-        raise PromotionRefused(f"the bundle in {path} calls itself {bundle.version}; folder and version must agree.")
-    with reading_sessions(engine)() as session:
-        known = queries.model_digest(session, version)
-    if known is not None and known != bundle.digests[bundle.keras_path.name]:
-        raise PromotionRefused(
-            f"another model has classified images here under the name {version}. Give this one a name of its own."
-        )
-    _try_out(settings, bundle)
-    return bundle
-
-
-def _try_out(settings: Settings, bundle: Bundle) -> None:
-    """Classify one synthetic radiograph, with the runtime that the workers use."""
-    side = bundle.input_side
-    try:
-        classifier = load_classifier(settings, bundle.path)
-        picture = draw_radiograph(np.random.default_rng(0), side, side)
-        probabilities = classifier.infer(picture[np.newaxis]).probabilities[0]
-    except (BundleError, RuntimeError, ValueError) as error:
-        raise PromotionRefused(f"{bundle.version} does not run: {error}") from error
-    if not (np.isfinite(probabilities).all() and abs(float(probabilities.sum()) - 1.0) < 1e-3):
-        raise PromotionRefused(f"{bundle.version} does not give probabilities that sum to 1.")
 
 
 def _who(switch: Switch) -> dict[str, Any]:

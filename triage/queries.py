@@ -318,7 +318,12 @@ def model_digest(session: Session, version: str) -> str | None:
 
 def version_before(session: Session, version: str) -> str | None:
     """Which version was active when this one was promoted last; None if it never was, or none was active."""
-    promotions = select(AuditEvent.detail).where(AuditEvent.event == "model_promoted").order_by(AuditEvent.id.desc())
+    # Of no image: there is an index on that, and few such events, where the trail has millions.
+    promotions = (
+        select(AuditEvent.detail)
+        .where(AuditEvent.image_id.is_(None), AuditEvent.event == "model_promoted")
+        .order_by(AuditEvent.id.desc())
+    )
     for detail in session.scalars(promotions):
         if detail.get("to") == version:
             before = detail.get("from")

@@ -190,7 +190,7 @@ def test_the_model_page_tells_what_the_active_bundle_says(engine: Engine) -> Non
     assert 'src="data:image/svg+xml;base64,' in said
     assert "No verdicts yet" in said
     assert f'<th scope="row">{bundle.version}</th><td class="">active</td>' in said
-    assert "triage model rollback" in said
+    assert "Go back to the version before" in [button.label for button in app.button]
     assert [expander.label for expander in app.expander] == ["How urgent each type is"]
 
 

@@ -187,6 +187,21 @@ def test_rolling_back_goes_one_promotion_back_at_a_time(settings: Settings, engi
     assert events(engine)[2].detail["reason"] == "bad"
 
 
+def test_who_decided_on_another_version_than_the_one_that_is_active_is_refused(
+    settings: Settings, sqlite_engine: Engine, copy: Any
+) -> None:
+    copy("one-1"), copy("two-1")
+    promote(settings, sqlite_engine, "one-1", "x", actor="Ada", expected="shipped-1")
+    with pytest.raises(PromotionRefused, match="one-1 is active by now, not shipped-1: somebody was faster"):
+        promote(settings, sqlite_engine, "two-1", "x", expected="shipped-1")
+    assert roll_back(settings, sqlite_engine, actor="Grace", expected="one-1").after == "shipped-1"
+    # Two who go back at once go back once.
+    with pytest.raises(PromotionRefused, match="shipped-1 is active by now"):
+        roll_back(settings, sqlite_engine, expected="one-1")
+    assert active(settings) == "shipped-1"
+    assert [event.actor for event in events(sqlite_engine)] == ["Ada", "Grace"]
+
+
 def test_a_crash_between_the_trail_and_the_switch_leaves_the_old_version_and_can_be_mended(
     settings: Settings, sqlite_engine: Engine, copy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
