@@ -50,7 +50,7 @@ def _spread(seed: int, number: str = "n") -> str:
     return f"((({number} * CAST({MULTIPLIERS[seed]} AS BIGINT) + {seed * 7919}) % 1000003) / 1000003.0)"
 
 
-def fill(engine: Engine, studies: int) -> None:
+def fill(engine: Engine, studies: int, days: int = 365) -> None:
     """Make studies of one image each over a year: types differ in confidence; what is older is reviewed."""
     sqlite = engine.dialect.name == "sqlite"
     label = " ".join(f"WHEN {number} THEN '{name}'" for number, name in enumerate(LABELS))
@@ -58,7 +58,7 @@ def fill(engine: Engine, studies: int) -> None:
     label_number = f"CAST({_spread(1)} * 9.999 AS INTEGER)" if sqlite else f"floor({_spread(1)} * 9.999)::int"
     part_number = f"CAST({_spread(2)} * 12 AS INTEGER)" if sqlite else f"floor({_spread(2)} * 12)::int"
     confidence = f"(0.12 + 0.8 * {_spread(3)} * (0.3 + 0.07 * {label_number}))"
-    seconds = f"(365 * 86400.0 * (1 - n * 1.0 / {studies + 1}))"
+    seconds = f"({days} * 86400.0 * (1 - n * 1.0 / {studies + 1}))"
     end = f"{END:%Y-%m-%d %H:%M:%S}"
     at = f"strftime('%Y-%m-%d %H:%M:%f000', '{end}', '-' || {seconds} || ' seconds')" if sqlite else (
         f"timestamptz '{end}+00' - {seconds} * interval '1 second'"

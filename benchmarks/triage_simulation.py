@@ -12,27 +12,19 @@ Prints waits for each label, JSON with ``--json``; ``--plot FILE.png`` draws the
 from __future__ import annotations
 
 import argparse
-import csv
-import heapq
 import json
-from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from triage import simulation
 from triage.bundle import find_bundle, open_bundle
 from triage.settings import get_settings
-from triage.urgency import UNKNOWN, WEIGHTS, urgency
-
-Floats = npt.NDArray[np.float64]
-READING_MINUTES = 4.0
-READING_SPREAD = 0.6
-"""Standard deviation of the logarithm of the reading time: half of the images take 2.2 to 5 minutes."""
+from triage.simulation import HeldOutImages, held_out_images
+from triage.urgency import WEIGHTS
 
 FIRST_COME = "first come, first served"
 WORKLIST = "worklist: {minutes:.0f} minutes at most, review, confidence"
@@ -41,115 +33,24 @@ BOUNDED = "urgency, {minutes:.0f} minutes at most"
 ORACLE = "urgency, if the labels were known"
 
 
-@dataclass(frozen=True)
-class HeldOutImages:
-    """What was said of the m held-out images.
-
-    Attributes:
-        labels: (m,) of the folder.
-        rank: (m,) higher goes first, by the worklist's order.
-        urgency: (m,) higher goes first.
-        known: (m,) the urgency of the label itself.
-    """
-
-    labels: list[str]
-    rank: Floats
-    urgency: Floats
-    known: Floats
-
-
-def read_held_out(bundle_path: Path) -> HeldOutImages:
-    """Reads a bundle's ``images.csv``."""
-    bundle = open_bundle(bundle_path)
-    threshold, margin = bundle.thresholds["low_confidence"], bundle.thresholds["margin"]
-    labels, rank, scores, known = [], [], [], []
-    with (bundle.path / "images.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if not row[f"p:{bundle.labels[0]}"]:
-                continue
-            said = {label: float(row[f"p:{label}"]) for label in bundle.labels}
-            first, second = sorted(said.values(), reverse=True)[:2]
-            review = first < threshold or first - second < margin
-            labels.append(row["label"])
-            rank.append(2 * review + first)
-            scores.append(urgency(said))
-            known.append(WEIGHTS.get(row["label"], UNKNOWN))
-    return HeldOutImages(labels, np.array(rank), np.array(scores), np.array(known))
-
-
-def waits(arrivals: Floats, readings: Floats, scores: Floats, longest: float | None = None) -> Floats:
-    """Minutes that each image waits for one reader.
-
-    Args:
-        arrivals: (n,) minutes, ascending.
-        readings: (n,) minutes that reading takes.
-        scores: (n,) the highest of those that wait is read next; of equal ones the oldest.
-        longest: an image that has waited so many minutes goes first, whatever its score; None: never.
-    """
-    count = len(arrivals)
-    waited = np.zeros(count)
-    done = np.zeros(count, bool)
-    heap: list[tuple[float, int]] = []
-    in_order: deque[int] = deque()
-    now, arriving = 0.0, 0
-    for _ in range(count):
-        while in_order and done[in_order[0]]:
-            in_order.popleft()
-        if not in_order and arriving < count:
-            now = max(now, arrivals[arriving])
-        while arriving < count and arrivals[arriving] <= now:
-            heapq.heappush(heap, (-scores[arriving], arriving))
-            in_order.append(arriving)
-            arriving += 1
-        if longest is not None and now - arrivals[in_order[0]] > longest:
-            chosen = in_order[0]
-        else:
-            while done[heap[0][1]]:
-                heapq.heappop(heap)
-            chosen = heapq.heappop(heap)[1]
-        done[chosen] = True
-        waited[chosen] = now - arrivals[chosen]
-        now += readings[chosen]
-        while in_order and done[in_order[0]]:
-            in_order.popleft()
-    return waited
-
-
 def simulate(images: HeldOutImages, load: float, count: int, longest: float, usual: float, seed: int) -> dict[str, Any]:
-    """Waits by order and label at one load (share of the reader's time that reading takes).
-
-    Args:
-        images: what arrives.
-        load: the share.
-        count: how many arrive.
-        longest: minutes at most, for urgency.
-        usual: minutes at most, for the worklist.
-        seed: of chance.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(images.labels), size=count)
-    readings = rng.lognormal(np.log(READING_MINUTES) - READING_SPREAD**2 / 2, READING_SPREAD, count)
-    arrivals = np.cumsum(rng.exponential(READING_MINUTES / load, count))
-    orders = {
-        FIRST_COME: (-arrivals, None),
-        WORKLIST.format(minutes=usual): (images.rank[drawn], usual),
-        URGENCY: (images.urgency[drawn], None),
-        BOUNDED.format(minutes=longest): (images.urgency[drawn], longest),
-        ORACLE: (images.known[drawn], None),
+    """`triage.simulation.simulate` with the names of the orders written out, for people."""
+    names = {
+        simulation.FIRST_COME: FIRST_COME,
+        simulation.WORKLIST: WORKLIST.format(minutes=usual),
+        simulation.URGENCY: URGENCY,
+        simulation.BOUNDED: BOUNDED.format(minutes=longest),
+        simulation.ORACLE: ORACLE,
     }
-    labels = np.array(images.labels)[drawn]
-    found: dict[str, Any] = {}
-    for name, (scores, bound) in orders.items():
-        waited = waits(arrivals, readings, scores, bound)
-        found[name] = {
-            label: {
-                "mean": round(float(some.mean()), 1),
-                "p95": round(float(np.quantile(some, 0.95)), 1),
-                "max": round(float(some.max()), 1),
-            }
-            for label, some in [("all", waited)] + [(each, waited[labels == each]) for each in sorted(set(labels))]
+    found = simulation.simulate(images, load, count=count, longest=longest, usual=usual, seed=seed)
+    waits = {
+        names[order]: {
+            label: {"mean": round(wait.mean, 1), "p95": round(wait.p95, 1), "max": round(wait.longest, 1)}
+            for label, wait in by_label.items()
         }
-    return {"load": load, "images": count, "waits_minutes": found}
+        for order, by_label in found.items()
+    }
+    return {"load": load, "images": count, "waits_minutes": waits}
 
 
 def draw(results: list[dict[str, Any]], file: Path) -> None:
@@ -189,7 +90,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    images = read_held_out(options.bundle or find_bundle(get_settings()))
+    images = held_out_images(open_bundle(options.bundle or find_bundle(get_settings())))
     usual = get_settings().max_wait_minutes
     results = [simulate(images, load, options.images, options.longest, usual, options.seed) for load in options.loads]
     if options.plot:

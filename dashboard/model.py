@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from dashboard import (
-    connections,
     markup,
+    model_agreement,
+    model_drift,
     model_figures,
+    model_simulation,
     model_versions,
     opened_bundles,
     urgency_editor,
@@ -17,30 +17,26 @@ from dashboard import (
     wording_worklist,
 )
 from dashboard.markup import element, text
-from triage.agreement import Agreement, agreement
 from triage.bundle import DEFAULT_LABELS, Bundle, BundleError, find_bundle
-from triage.records import VERDICTS
 from triage.settings import get_settings
 
 
 def show() -> None:
     """The active model from what its bundle says, verdicts on it, other versions, and the weights of urgency."""
+    bundle = None
     try:
         bundle = opened_bundles.opened(find_bundle(get_settings()))
     except BundleError as error:
         st.html(markup.alert(wording_model.UNUSABLE.format(problem=error)))
     else:
         _show_bundle(bundle)
-        _show_agreement(bundle.version)
+        model_agreement.show(bundle.version)
+        model_drift.show(bundle)
     model_versions.show()
     with st.expander(wording_worklist.URGENCY_TITLE):
         urgency_editor.show()
-
-
-@st.cache_resource(ttl=10, show_spinner=False, max_entries=4)
-def _agreement(version: str) -> list[Agreement]:
-    with connections.reading() as session:
-        return agreement(session, version)
+    if bundle is not None:
+        model_simulation.show(bundle)
 
 
 def _show_bundle(bundle: Bundle) -> None:
@@ -94,29 +90,3 @@ def _not_for(bundle: Bundle) -> str:
     return element(
         "div", element("h3", text(wording_model.NOT_FOR)) + element("ul", points, class_="points"), class_="panel"
     )
-
-
-def _show_agreement(version: str) -> None:
-    found = _agreement(version)
-    title = element("h3", text(wording_model.AGREEMENT))
-    if found:
-        title += element("p", text(wording_model.AGREEMENT_HELP), class_="hint small") + _verdicts(found)
-    else:
-        nothing = element("b", text(wording_model.NO_VERDICTS_TITLE)) + element("p", text(wording_model.NO_VERDICTS))
-        title += element("div", nothing, class_="empty")
-    st.html(element("div", title, class_="panel"))
-
-
-def _verdicts(found: Sequence[Agreement]) -> str:
-    everything = {verdict: sum(row.counts.get(verdict, 0) for row in found) for verdict in VERDICTS}
-    rows = [*found, Agreement(wording_model.ALL, everything)]
-    columns = (
-        wording_model.NAMED,
-        *(wording_model.VERDICTS[verdict] for verdict in VERDICTS),
-        wording_model.AGREED,
-    )
-    cells = [
-        (row.label, *(f"{row.counts.get(verdict, 0):,}" for verdict in VERDICTS), wording_model.agreed(row))
-        for row in rows
-    ]
-    return markup.table(columns, cells)

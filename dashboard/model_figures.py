@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboard import wording_model
+from dashboard import chart, wording_model
 from dashboard.markup import element, text
 from triage.bundle import Bundle
 
@@ -17,11 +16,6 @@ _PLACES: Final = {"coverage": ("cross_fit", "coverage"), "set_size": ("cross_fit
 _DEEPEST: Final = 0.5
 # The diagram: side of its square, and room for what stands around it.
 _SIDE, _LEFT, _RIGHT, _BELOW = 260, 46, 16, 40
-# A picture of its own does not know the page's style sheet.
-_STYLE: Final = (
-    "text{fill:#9fadb9;font:12px/1 system-ui,sans-serif}line{stroke:#45525d}"
-    ".even{stroke:#9fadb9;stroke-dasharray:5}.span{stroke:#86a3bb;stroke-width:2}circle{fill:#e0a83c}"
-)
 
 
 @dataclass(frozen=True)
@@ -113,40 +107,24 @@ def reliability(bundle: Bundle) -> str | None:
         return None
     drawn = "".join(
         _line(found["confidence"], found["low"], found["confidence"], found["high"], "span")
-        + element("circle", "", cx=f"{_across(found['confidence']):.1f}", cy=f"{_up(found['right']):.1f}", r="4")
+        + chart.dot(_across(found["confidence"]), _up(found["right"]))
         for found in bins
     )
-    width, height = _LEFT + _SIDE + _RIGHT, 10 + _SIDE + _BELOW
-    picture = element(
-        "svg",
-        element("style", _STYLE) + _axes() + drawn,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width} {height}",
-        width=str(width),
-        height=str(height),
-    )
-    # Streamlit removes drawings from HTML, and leaves pictures.
-    source = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
     said = wording_model.reliability([(found["confidence"], found["right"], found["images"]) for found in bins])
-    return f'<img class="diagram" src="{source}" alt="{text(said)}">'
+    return chart.picture(_axes() + drawn, _LEFT + _SIDE + _RIGHT, 10 + _SIDE + _BELOW, said)
 
 
 def _axes() -> str:
     drawn = _line(0, 0, 1, 0, "axis") + _line(0, 0, 0, 1, "axis") + _line(0, 0, 1, 1, "even")
     for mark in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        drawn += _label(_across(mark), _up(0) + 17, f"{mark:.0%}", "middle")
-        drawn += _label(_LEFT - 6, _up(mark) + 4, f"{mark:.0%}", "end")
-    drawn += _label(_across(1), _up(0) + 34, wording_model.SURE, "end")
-    return drawn + _label(_across(0) + 8, 20, wording_model.RIGHT, "start")
+        drawn += chart.label(_across(mark), _up(0) + 17, f"{mark:.0%}", "middle")
+        drawn += chart.label(_LEFT - 6, _up(mark) + 4, f"{mark:.0%}", "end")
+    drawn += chart.label(_across(1), _up(0) + 34, wording_model.SURE, "end")
+    return drawn + chart.label(_across(0) + 8, 20, wording_model.RIGHT)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    ends = {"x1": _across(x1), "y1": _up(y1), "x2": _across(x2), "y2": _up(y2)}
-    return element("line", "", class_=kind, **{name: f"{value:.1f}" for name, value in ends.items()})
-
-
-def _label(x: float, y: float, said: str, anchor: str) -> str:
-    return element("text", text(said), x=f"{x:.1f}", y=f"{y:.1f}", **{"text-anchor": anchor})
+    return chart.line(_across(x1), _up(y1), _across(x2), _up(y2), kind)
 
 
 def _across(share: float) -> float:

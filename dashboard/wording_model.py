@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from triage.agreement import Agreement
 
@@ -82,6 +83,14 @@ VERDICTS = {
     "unreadable": "Unreadable",
 }
 AGREED = "Agreed"
+BY_WEEK = "Share that agrees, by the week of the verdict"
+BY_WEEK_HELP = (
+    "Each dot is the verdicts of one week, with a 95 % interval and their number below; hollow: fewer than 20. Who "
+    "gives a verdict, and on what, may change from week to week, and the share with it."
+)
+BY_TYPE_AND_WEEK = "By type and week: agreed of all verdicts"
+NO_RECENT_VERDICTS = "Nobody gave a verdict in the last 12 weeks."
+WEEK_ALT = "week of {week}: {count:,} of {total:,} agreed"
 ALL = "All"
 FEW = 20
 """Below so many verdicts a percentage would look surer than it is."""
@@ -104,6 +113,35 @@ def agreed(total: Agreement) -> str:
     """How many of the verdicts agree."""
     said = f"{total.agreed:,} of {total.total:,}"
     return f"{said}: few verdicts" if total.total < FEW else f"{said}: {total.agreed / total.total:.0%}"
+
+
+def week(monday: date) -> str:
+    """A week by its first day."""
+    return f"{monday:%d %b}"
+
+
+def count(number: int) -> str:
+    """A number in little room."""
+    if number < 10_000:
+        return f"{number:,}" if number else "–"
+    return f"{number / 1000:.0f}k"
+
+
+def whole_percent(value: float) -> str:
+    """A share beside an axis."""
+    return f"{value:.0%}"
+
+
+def agreed_of(row: Agreement | None) -> str:
+    """How many verdicts agree, in little room."""
+    return "–" if row is None else f"{row.agreed:,} / {row.total:,}"
+
+
+def agreed_by_week(weeks: Sequence[tuple[date, int, int]]) -> str:
+    """The weeks for whoever cannot see the chart: Monday, verdicts that agree, all verdicts."""
+    return "; ".join(
+        WEEK_ALT.format(week=week(day), count=agreed, total=total) for day, agreed, total in weeks if total
+    )
 
 
 def reliability(bins: Sequence[tuple[float, float, float]]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from math import sqrt
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from triage.records import AGREE, WITHDRAWN, Image, Prediction, Review
 
@@ -34,7 +36,9 @@ class Agreement:
         return self.counts.get(AGREE, 0)
 
 
-def agreement(session: Session, version: str) -> list[Agreement]:
+def agreement(
+    session: Session, version: str, begin: datetime | None = None, end: datetime | None = None
+) -> list[Agreement]:
     """The verdicts that stand on what a version said, by the type that it named, in the order of their names.
 
     An image counts once, by its newest verdict, unless that was taken back. It counts for the version whose
@@ -43,18 +47,37 @@ def agreement(session: Session, version: str) -> list[Agreement]:
     Args:
         session: for reading.
         version: of the model.
+        begin: verdicts from then on; None: from the first one.
+        end: verdicts before that; None: to the last one.
     """
     # From the reviews, which are few, to the images: these have no index on being reviewed.
-    newest = select(func.max(Review.id)).group_by(Review.image_id)
-    counted = session.execute(
+    later = aliased(Review)
+    superseded = exists().where(later.image_id == Review.image_id, later.id > Review.id)
+    query = (
         select(Prediction.label, Review.verdict, func.count())
         .join(Prediction, Prediction.id == Review.prediction_id)
         .join(Image, Image.id == Review.image_id)
-        .where(Review.id.in_(newest), Review.verdict != WITHDRAWN, Image.reviewed)
-        .where(Prediction.model_version == version)
+        .where(Review.verdict != WITHDRAWN, ~superseded, Image.reviewed, Prediction.model_version == version)
         .group_by(Prediction.label, Review.verdict)
     )
+    if begin is not None:
+        query = query.where(Review.created_at >= begin)
+    if end is not None:
+        query = query.where(Review.created_at < end)
     found: dict[str, dict[str, int]] = {}
-    for label, verdict, count in counted:
+    for label, verdict, count in session.execute(query):
         found.setdefault(label, {})[verdict] = count
     return [Agreement(label, found[label]) for label in sorted(found)]
+
+
+def interval(count: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927), which is honest for small numbers: 0 of 3 may well be a half.
+
+    Args:
+        count: of those that are meant.
+        total: of all, 1 or more.
+    """
+    share, z2 = count / total, 1.96**2
+    middle = share + z2 / (2 * total)
+    reach = sqrt(z2 * (share * (1 - share) + z2 / (4 * total)) / total)
+    return max(0.0, (middle - reach) / (1 + z2 / total)), min(1.0, (middle + reach) / (1 + z2 / total))

@@ -117,7 +117,8 @@ class Image(Record):
         Index("ix_images_status_received_at_id", "status", "received_at", "id"),
         Index("ix_images_status_leased_until", "status", "leased_until"),
         Index("ix_images_status_urgency_revision", "status", "urgency_revision"),
-        Index("ix_images_finished_at", "finished_at"),
+        # With what is counted by time, so that a count reads the index alone.
+        Index("ix_images_finished_at_status_body_part", "finished_at", "status", "body_part"),
         # A number that was given to an image is never given to another, even after a purge.
         {"sqlite_autoincrement": True},
     )
@@ -268,11 +269,15 @@ class Prediction(Record):
     """
 
     __tablename__ = "predictions"
-    __table_args__ = (UniqueConstraint("image_id", "model_version"),)
+    __table_args__ = (
+        UniqueConstraint("image_id", "model_version"),
+        # What a version said week by week is read from this index alone, a range for each week (`triage.drift`).
+        Index("ix_predictions_by_time", "model_version", "created_at", "confidence", "needs_review", "unfamiliarity"),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
-    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"), index=True)
+    model_version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"))
     label: Mapped[str] = mapped_column(String(128))
     confidence: Mapped[float]
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
@@ -300,7 +305,7 @@ class Review(Record):
     label: Mapped[str | None] = mapped_column(String(128))
     reviewer: Mapped[str] = mapped_column(String(128))
     note: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class AuditEvent(Record):

@@ -15,7 +15,7 @@ from clinic import prediction
 from sqlalchemy import Engine, select
 from streamlit.testing.v1 import AppTest
 
-from dashboard import connections, quarantine, worklist_export
+from dashboard import connections, model_simulation, quarantine, worklist_export
 from triage import queries, trail, verdicts
 from triage.broker import Publisher
 from triage.bundle import find_bundle, open_bundle
@@ -33,6 +33,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _nothing_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
+    monkeypatch.setattr(model_simulation, "IMAGES", 500)
     get_settings.cache_clear()
     st.cache_resource.clear()
     yield
