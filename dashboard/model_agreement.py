@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import streamlit as st
 
@@ -17,21 +18,31 @@ from triage.records import VERDICTS
 
 def show(version: str) -> None:
     """The verdicts that stand on what a version said."""
-    found = _of_all_time(version)
+    weeks = by_week.last_weeks(utc_now(), reader.time_zone())
+    recent: list[list[Agreement]] = by_week.read(
+        weeks, f"agreement {version}", lambda session, begin, end: agreement(session, version, begin, end)
+    )
+    found = _add_up([_before(version, weeks[0].begin), *recent])
     title = element("h3", text(wording_model.AGREEMENT))
     if not found:
         nothing = element("b", text(wording_model.NO_VERDICTS_TITLE)) + element("p", text(wording_model.NO_VERDICTS))
         st.html(element("div", title + element("div", nothing, class_="empty"), class_="panel"))
         return
     title += element("p", text(wording_model.AGREEMENT_HELP), class_="hint small") + _verdicts(found)
-    st.html(element("div", title + _by_week(version), class_="panel"))
+    st.html(element("div", title + _by_week(weeks, recent), class_="panel"))
 
 
-# All verdicts ever given: that takes a moment where there are many.
-@st.cache_resource(ttl=60, show_spinner=False, max_entries=4)
-def _of_all_time(version: str) -> list[Agreement]:
+# All verdicts but the last: where there are very many that takes seconds, and hardly one of them changes any more.
+@st.cache_resource(ttl=86_400, show_spinner=False, max_entries=4)
+def _before(version: str, end: datetime) -> list[Agreement]:
     with connections.reading() as session:
-        return agreement(session, version)
+        return agreement(session, version, end=end)
+
+
+def _add_up(parts: Sequence[Sequence[Agreement]]) -> list[Agreement]:
+    """Several spans of time as one, by type."""
+    labels = sorted({row.label for rows in parts for row in rows})
+    return [_together([row for rows in parts for row in rows if row.label == label], label) for label in labels]
 
 
 def _verdicts(found: Sequence[Agreement]) -> str:
@@ -48,16 +59,11 @@ def _verdicts(found: Sequence[Agreement]) -> str:
     return markup.table(columns, cells)
 
 
-def _together(found: Sequence[Agreement]) -> Agreement:
-    counts = {verdict: sum(row.counts.get(verdict, 0) for row in found) for verdict in VERDICTS}
-    return Agreement(wording_model.ALL, counts)
+def _together(found: Sequence[Agreement], name: str = wording_model.ALL) -> Agreement:
+    return Agreement(name, {verdict: sum(row.counts.get(verdict, 0) for row in found) for verdict in VERDICTS})
 
 
-def _by_week(version: str) -> str:
-    weeks = by_week.last_weeks(utc_now(), reader.time_zone())
-    found: list[list[Agreement]] = by_week.read(
-        weeks, f"agreement {version}", lambda session, begin, end: agreement(session, version, begin, end)
-    )
+def _by_week(weeks: Sequence[Week], found: Sequence[Sequence[Agreement]]) -> str:
     title = element("h3", text(wording_model.BY_WEEK))
     if not any(found):
         return title + element("p", text(wording_model.NO_RECENT_VERDICTS), class_="empty")

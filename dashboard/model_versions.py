@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard import connections, markup, model_switch, reader, wording_model, wording_versions
+from dashboard import connections, markup, model_switch, opened_bundles, reader, wording_model, wording_versions
 from dashboard.markup import element, text
 from dashboard.permission import Action
 from triage import queries
-from triage.bundle import active_stamp
+from triage.bundle import active_stamp, all_bundles
 from triage.settings import get_settings
 from triage.switching import Answer, Request
 from triage.versions import Version, known_versions
@@ -24,7 +24,8 @@ _CHOSEN = "model_version_chosen"
 
 def show() -> None:
     """All versions, and for whoever may change the model the way to another one."""
-    known = _known(active_stamp(get_settings()))
+    settings = get_settings()
+    known = _known((active_stamp(settings), [(path, opened_bundles.stamp(path)) for path in all_bundles(settings)]))
     st.html(_table(known))
     if not reader.may(Action.CHANGE_MODEL):
         st.html(element("p", text(wording_versions.NOT_YOURS), class_="hint small"))
@@ -38,8 +39,9 @@ def show() -> None:
         _show_switch(known)
 
 
+# Looked through again where something has changed: a version that was just made is there at once.
 @st.cache_resource(ttl=60, show_spinner=False, max_entries=2)
-def _known(stamp: object) -> list[Version]:
+def _known(stamps: object) -> list[Version]:
     return known_versions(get_settings())[0]
 
 

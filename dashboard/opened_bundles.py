@@ -15,15 +15,16 @@ def opened(path: Path) -> Bundle:
     Raises:
         BundleError: it is not.
     """
-    return _open(path, _stamp(path))
+    return _open(path, stamp(path))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _open(path: Path, _at: int | None, /) -> Bundle:
+def _open(path: Path, at: int | None) -> Bundle:
     return open_bundle(path)
 
 
-def _stamp(path: Path) -> int | None:
+def stamp(path: Path) -> int | None:
+    """Something that changes when a bundle is exchanged for another."""
     try:
         return (path / BUNDLE_FILE if path.is_dir() else path).stat().st_mtime_ns
     except OSError:

@@ -10,7 +10,7 @@ from math import sqrt
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from triage.records import AGREE, WITHDRAWN, Image, Prediction, Review
+from triage.records import AGREE, WITHDRAWN, Prediction, Review
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,17 @@ def agreement(
         begin: verdicts from then on; None: from the first one.
         end: verdicts before that; None: to the last one.
     """
-    # From the reviews, which are few, to the images: these have no index on being reviewed.
     later = aliased(Review)
     superseded = exists().where(later.image_id == Review.image_id, later.id > Review.id)
     query = (
         select(Prediction.label, Review.verdict, func.count())
         .join(Prediction, Prediction.id == Review.prediction_id)
-        .join(Image, Image.id == Review.image_id)
-        .where(Review.verdict != WITHDRAWN, ~superseded, Image.reviewed, Prediction.model_version == version)
+        .where(Review.verdict != WITHDRAWN, ~superseded, Prediction.model_version == version)
         .group_by(Prediction.label, Review.verdict)
     )
+    if begin is not None or end is not None:
+        # SQLite would begin with all predictions of the version.
+        query = query.with_hint(Review, "INDEXED BY ix_reviews_created_at", "sqlite")
     if begin is not None:
         query = query.where(Review.created_at >= begin)
     if end is not None:
