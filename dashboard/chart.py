@@ -14,7 +14,7 @@ _STYLE: Final = (
     "text{fill:#9fadb9;font:12px/1 system-ui,sans-serif}.small{font-size:10.5px}.strong{fill:#dbe2e8}"
     "line{stroke:#45525d}.grid{stroke:#252d34}.even{stroke:#9fadb9;stroke-dasharray:5}"
     ".span{stroke:#86a3bb;stroke-width:2}circle{fill:#e0a83c}.few{fill:#0e1216;stroke:#e0a83c;stroke-width:1.5}"
-    "rect{fill:#86a3bb}.before{stroke:#dbe2e8;stroke-width:2.5}.shift{stroke:#6d5a34;stroke-width:2}"
+    "rect{fill:#86a3bb}.before{stroke:#dbe2e8;stroke-width:2.5}.shift{stroke:#826b3c;stroke-width:2}"
     ".opens{fill:none;stroke:#9fadb9;stroke-width:1.5}.bounded{fill:#86a3bb}"
 )
 WIDTH, HEIGHT = 420, 200

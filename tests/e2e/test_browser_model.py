@@ -39,6 +39,11 @@ def test_figures_tables_and_the_diagram(
     page.get_by_role("row", name=f"{bundle.version} active").wait_for()
     page.get_by_text("How urgent each type is").wait_for()
     take_screenshots(page, "model")
+    page.get_by_text("Where it does not help").wait_for()
+    page.get_by_text("Does sorting help?").evaluate("heading => heading.scrollIntoView({block: 'start'})")
+    sorting = page.locator("img.simulation")
+    wait_until(lambda: sorting.evaluate("i => i.complete && i.naturalWidth"), "the simulation's chart", 20)
+    take_screenshots(page, "model-sorting")
 
 
 @pytest.fixture
