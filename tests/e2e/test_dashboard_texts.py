@@ -207,8 +207,8 @@ def test_the_dashboard_loads_no_model_and_no_other_service() -> None:
     program = f"import sys\nfrom dashboard import {pages}\nprint(*sys.modules, sep='\\n')"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     names = set(loaded.stdout.split())
-    unwanted = {"keras", "tensorflow", "ai_edge_litert", "worker", "watcher", "training", "triage.classifier", "triage.promotion",
-                "pandas", "altair", "pydicom"}  # fmt: skip
+    unwanted = {"keras", "tensorflow", "ai_edge_litert", "worker", "watcher", "training", "triage.classifier",
+                "triage.promotion", "pandas", "altair", "pydicom"}  # fmt: skip
     assert not names & unwanted
 
 
