@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import (
+    arrival,
     connections,
     entrance,
     markup,
@@ -36,12 +37,8 @@ def main() -> None:
     """Draw the page that was asked for."""
     st.set_page_config(page_title=wording.TITLE, page_icon=ICON.read_text(encoding="utf-8"), layout="wide")
     st.html(STYLE)
-    status_strip.show_notice()
-    try:
-        if not entrance.admit(get_settings()):
-            return
-    except SettingsError as error:
-        st.html(markup.alert(wording.SETTINGS_WRONG.format(problem=error)))
+    if not _admit():
+        status_strip.show_notice()
         return
     reader.keep_name()
     page = st.navigation(
@@ -56,6 +53,9 @@ def main() -> None:
         ],
         position="top",
     )
+    if not arrival.is_styled():
+        return
+    status_strip.show_notice()
     try:
         connections.engine()
     except PartMissing as error:
@@ -65,6 +65,14 @@ def main() -> None:
         if page.url_path != "":  # the default page, which is the worklist, has none
             whereabouts.leave()
         page.run()
+
+
+def _admit() -> bool:
+    try:
+        return entrance.admit(get_settings())
+    except SettingsError as error:
+        st.html(markup.alert(wording.SETTINGS_WRONG.format(problem=error)))
+        return False
 
 
 @st.fragment(run_every=status_strip.REFRESH_SECONDS)

@@ -51,6 +51,17 @@ function anchor(list) {
   return list.querySelector("button:hover") ?? list.querySelector("button:focus") ?? list.querySelector("[aria-current]");
 }
 
+// Scrolls so far that a row is where it was. A list that is too short to be scrolled so far gets room for it, if somebody
+// is about to press that row; it goes when the pointer does.
+function scrollBack(list, distance, isAboutToBePressed) {
+  const wanted = list.scrollTop + distance;
+  const rows = list.lastElementChild.getBoundingClientRect().bottom - list.firstElementChild.getBoundingClientRect().top;
+  const most = rows - list.clientHeight; // less than nothing where the list is shorter than its box
+  if (isAboutToBePressed && wanted < 0) list.style.paddingTop = `${-wanted}px`;
+  if (isAboutToBePressed && wanted > most) list.style.paddingBottom = `${wanted - most}px`;
+  list.scrollTop = wanted;
+}
+
 const find = (list, study) => list.querySelector(`button[data-study="${study}"]`);
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -84,12 +95,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
     list.setAttribute("aria-label", data.title);
     list.dataset.drawn = drawn;
     list.dataset.page = data.page;
+    const pressed = held?.matches(":hover") ?? false;
+    list.style.padding = "";
+    list.onpointerleave = () => { list.style.padding = ""; };
     list.replaceChildren(...data.rows.map((row) => draw(row, isOpen, open)));
     list.scrollTop = turned ? 0 : top;
     const again = study === undefined ? null : find(list, study);
     if (again) {
       // What came in above must not move the row that somebody is about to press.
-      list.scrollTop += again.getBoundingClientRect().top - from;
+      scrollBack(list, again.getBoundingClientRect().top - from, pressed);
       if (focused) again.focus({ preventScroll: true });
     }
     // Where the open row was: once it has left the list, the next one is the one that took its place.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from legibility import hard_to_read, nameless, unseen_focus
 from waiting import wait_until
 from whole_stack import WAIT_MILLISECONDS, free_port
 
@@ -74,6 +75,7 @@ def test_another_address_without_sign_in_is_refused(tmp_path: Path, window: Page
             assert window.locator(".strip").count() == 0
             assert window.locator("input").count() == 0
             assert window.get_by_role("link", name="Upload").count() == 0
+        assert hard_to_read(window) == []
 
 
 def test_whoever_signs_in_is_known_and_whoever_is_not_listed_sees_nothing(tmp_path: Path, window: Page) -> None:
@@ -91,10 +93,13 @@ def test_whoever_signs_in_is_known_and_whoever_is_not_listed_sees_nothing(tmp_pa
         with streamlit(tmp_path, port, "--server.address", "0.0.0.0", **lists) as url:
             at.person = {"sub": "2", "name": "Eve", "email": "eve@elsewhere.example"}
             window.goto(url)
+            window.get_by_role("button", name="Sign in").wait_for()
             assert window.locator(".strip").count() == 0
+            assert hard_to_read(window) + nameless(window) + unseen_focus(window) == []
             window.get_by_role("button", name="Sign in").click()
             window.get_by_text("Eve (eve@elsewhere.example) is signed in, and may not use").wait_for()
             assert window.locator(".strip").count() == 0
+            assert hard_to_read(window) == []
             window.get_by_role("button", name="Sign out").click()
 
             at.person = {"sub": "1", "name": "Ada Byron", "email": "ada@clinic.example"}
