@@ -6,10 +6,9 @@ from functools import cache
 from typing import Any
 
 import streamlit as st
-from streamlit import runtime
 
 PATIENCE_SECONDS = 2.0
-_STYLED = "arrival_styled"
+STYLED = "arrival_styled"
 _ASKED = "arrival_asked"
 
 # A name of style.css has a value as soon as the browser has read it.
@@ -30,16 +29,16 @@ def is_styled() -> bool:
     Streamlit's browser side loads what draws HTML, and with it our style sheet, when it meets the first of it. What is
     drawn before that jumps once it comes.
     """
-    if st.session_state.get(_STYLED) or not runtime.exists():  # without a server it is a test of the pages
+    if st.session_state.get(STYLED):
         return True
     with st.container(key="arrival"):
         _looker()(key="arrival_looker", on_styled_change=_note)
         _lose_patience()
-    return bool(st.session_state.get(_STYLED))
+    return bool(st.session_state.get(STYLED))
 
 
 def _note() -> None:
-    st.session_state[_STYLED] = True
+    st.session_state[STYLED] = True
 
 
 @st.fragment(run_every=PATIENCE_SECONDS)

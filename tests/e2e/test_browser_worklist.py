@@ -61,7 +61,8 @@ def choose_order(page: Page, name: str, marker: str) -> None:
 
 
 def lane(page: Page, name: str) -> Locator:
-    return page.get_by_role("radio", name=re.compile(name)).or_(page.get_by_role("button", name=re.compile(name))).first
+    lanes = page.locator(".st-key-worklist_lane")  # a row of the list may bear the same words
+    return lanes.get_by_role("radio", name=name).or_(lanes.get_by_role("button", name=name)).first
 
 
 def opened(page: Page) -> str | None:
@@ -239,7 +240,7 @@ def test_a_name_with_markup_shows_literally(filled: Stack, page: Page) -> None:
     page.locator(".about .name").first.wait_for()
     assert page.locator(f"[data-image='{image.id}'] .name").inner_text() == HOSTILE
     assert page.locator(".about .name").first.inner_text() == HOSTILE
-    assert page.locator(".about b, .about a, .about img").count() == 0
+    assert page.locator(".about .name :is(b, a, img)").count() == 0
 
 
 def test_a_mistyped_address_shows_the_list(filled: Stack, page: Page) -> None:

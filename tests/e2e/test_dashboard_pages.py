@@ -15,7 +15,7 @@ from clinic import prediction
 from sqlalchemy import Engine, select
 from streamlit.testing.v1 import AppTest
 
-from dashboard import connections, model_simulation, quarantine, worklist_export
+from dashboard import arrival, connections, model_simulation, quarantine, worklist_export
 from triage import queries, trail, verdicts
 from triage.broker import Publisher
 from triage.bundle import find_bundle, open_bundle
@@ -55,7 +55,9 @@ def shown(app: AppTest) -> str:
 
 
 def run() -> AppTest:
-    return AppTest.from_file(APP, default_timeout=30).run()
+    app = AppTest.from_file(APP, default_timeout=30)
+    app.session_state[arrival.STYLED] = True  # no browser is there that would say so
+    return app.run()
 
 
 def add_quarantined(engine: Engine, name: str, code: str = "damaged", sha256: str | None = "ab" * 32) -> int:
