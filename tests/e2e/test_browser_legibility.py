@@ -75,7 +75,7 @@ def test_what_opens_on_a_page_can_be_read(stack: Stack, page: Page, image: Image
     assert nameless(page) == []
     page.goto(f"{stack.url}/upload")
     letter = b"Dear colleague, this letter is hard to read as a picture.\n"
-    files = [("legible-letter.jpg", letter), ("legible-up.png", png(8003))]
+    files = [("legible-words.jpg", letter), ("legible-up.png", png(8003))]
     field = page.locator("input[type=file]")
     field.set_input_files([{"name": name, "mimeType": "", "buffer": content} for name, content in files])
     page.get_by_text("2 of 2 finished.").wait_for()
