@@ -7,19 +7,15 @@ of `triage.codecs`; it ends when its input does.
 
 from __future__ import annotations
 
-import os
-import resource
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
 
 from triage.codecs import ANSWER, CUT_SHORT, DAMAGED, HTJ2K, JPEG, JPEG_2000, JPEG_LS, PICTURE, REQUEST, TOO_MUCH_MEMORY
-
-_MEGABYTE = 1 << 20
+from triage.piped_process import confine
 
 DECODERS: dict[bytes, Callable[[bytes], Any]] = {
     JPEG: imagecodecs.jpeg8_decode,  # libjpeg-turbo: baseline, extended with 12 bits, lossless
@@ -72,19 +68,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 def main() -> None:
     """Limits this process, then serves."""
-    if sys.platform.startswith("linux"):  # elsewhere the limit is not kept, or counts what nobody uses
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * resource.getpagesize() + int(sys.argv[1]) * _MEGABYTE
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold a patient's picture
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder has nothing to write but answers
-    # What a library prints must not end up among the answers, nor in a log: it may quote the file.
-    answers = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    with os.fdopen(answers, "wb") as stream:
-        serve(sys.stdin.buffer, stream)
+    with confine(int(sys.argv[1])) as answers:
+        serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":
