@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -17,9 +18,11 @@ from pydicom import errors, uid
 
 from triage.dicom_attributes import raw_value, read_code, read_exam, read_uid
 from triage.dicom_file import NATIVE_SYNTAXES, read_data_set
-from triage.dicom_grey import render_monochrome, render_palette
-from triage.dicom_layout import examine
+from triage.dicom_grey import Monochrome, read_monochrome
+from triage.dicom_layout import Layout, examine
+from triage.dicom_look_up import render_palette
 from triage.dicom_samples import read_samples
+from triage.dicom_window import Window
 from triage.headers import DICOM, Header
 from triage.rejections import Limits
 
@@ -75,6 +78,41 @@ def same_pixel_data(first: BinaryIO, second: BinaryIO) -> bool | None:
     return one_pixels == other_pixels if one == other else None
 
 
+@dataclass(frozen=True)
+class StoredValues:
+    """A radiograph of one sample per pixel, decoded, before anybody has chosen a window.
+
+    Attributes:
+        monochrome: the values.
+        layout: how they are shown.
+    """
+
+    monochrome: Monochrome
+    layout: Layout
+
+    def render(self, window: Window | None = None) -> npt.NDArray[np.uint8]:
+        """(height, width) uint8, C-contiguous, with square pixels; 0 is black. Without a window as the file says."""
+        return _square(self.monochrome.render(window), self.layout)
+
+
+@_broken_is_value_error()
+def read_stored_values(data: bytes, limits: Limits) -> StoredValues | None:
+    """Decode a DICOM radiograph as far as the choice of its window.
+
+    Returns:
+        None for a picture in colour, which has no window.
+
+    Raises:
+        ImageRejected: see `triage.pixels.decode`.
+    """
+    dataset, coding = read_data_set(io.BytesIO(data), limits, with_pixels=True)
+    layout = examine(dataset, coding, limits)
+    if layout.samples != 1 or layout.photometric == "PALETTE COLOR":
+        return None
+    samples = read_samples(dataset, coding, layout, limits)
+    return StoredValues(read_monochrome(samples, dataset, coding, layout), layout)
+
+
 @_broken_is_value_error()
 def render(data: bytes, limits: Limits) -> tuple[npt.NDArray[np.uint8], bool]:
     """Render a DICOM radiograph as it is meant to be seen.
@@ -96,8 +134,12 @@ def render(data: bytes, limits: Limits) -> tuple[npt.NDArray[np.uint8], bool]:
     if layout.photometric == "PALETTE COLOR":
         grey = render_palette(grey, dataset, coding, layout)
     elif layout.samples == 1:
-        grey = render_monochrome(grey, dataset, coding, layout)
+        grey = read_monochrome(grey, dataset, coding, layout).render()
+    return _square(grey, layout), read_code(dataset, "BurnedInAnnotation") == "YES"
+
+
+def _square(grey: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.uint8]:
     if (layout.shown_height, layout.shown_width) != grey.shape:
         size = (layout.shown_width, layout.shown_height)
         grey = np.array(Image.fromarray(np.ascontiguousarray(grey)).resize(size, Image.Resampling.BILINEAR))
-    return np.ascontiguousarray(grey), read_code(dataset, "BurnedInAnnotation") == "YES"
+    return np.ascontiguousarray(grey)

@@ -43,7 +43,7 @@ CODECS: Final[dict[str, bytes]] = {
 }
 """Transfer syntaxes whose pixels are a codestream, and what decodes it (PS3.5, annex A.4)."""
 
-# All that is ever read out of a file: no name, no birth date, no free text.
+# All that is ever read out of a file: no name, no birth date, no free text but the short names of its windows.
 _KEYWORDS = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -81,6 +81,7 @@ _KEYWORDS = (
     "ModalityLUTSequence",
     "WindowCenter",
     "WindowWidth",
+    "WindowCenterWidthExplanation",
     "VOILUTFunction",
     "VOILUTSequence",
     "RedPaletteColorLookupTableDescriptor",

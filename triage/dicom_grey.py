@@ -7,30 +7,164 @@ once on a table of those and then looked up per pixel, which is exact and fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydicom.dataset import Dataset
 
-from triage.dicom_attributes import first_item, is_empty, raw_value, read_code, read_number, read_words, unsupported
+from triage.dicom_attributes import first_item, is_empty, read_code, read_number, read_words, unsupported
 from triage.dicom_file import Coding
 from triage.dicom_layout import Layout
-
-_ROBUST_RANGE = (0.005, 0.995)
-"""Without a window: the quantiles of the picture that become black and white."""
-
+from triage.dicom_look_up import look_up, values_alone
+from triage.dicom_window import (
+    Window,
+    apply_window,
+    count_levels,
+    full_range,
+    least_width,
+    own_windows,
+    robust_range,
+    window_of_range,
+)
 
 _LARGEST = 1e12
 """Beyond any unit in use; still far from where differences of numbers are lost."""
 
+ShownBy = Literal["file", "table", "full", "robust"]
 
-def render_monochrome(
-    samples: npt.NDArray[Any], dataset: Dataset, coding: Coding, layout: Layout
-) -> npt.NDArray[np.uint8]:
-    """Grey as it is meant to be seen, of a picture with one sample per pixel.
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which windows there are to look at a picture with; all in the units of the values that its machine means.
+
+    Attributes:
+        shown_by: what a picture is shown with if nobody chooses: the `file`'s first window, its VOI `table`, the
+            `full` range that it could store, or its `robust` range, without the extremes.
+        shown: the same as a window; None for a table, which no window is the same as.
+        own: those that the file names itself.
+        full: from the lowest value in the picture to the highest, without its padding.
+        robust: from its 0.5th to its 99.5th percentile.
+        least_width: the narrowest window that there is.
+        inverted: whether the lowest value is white (MONOCHROME1).
+    """
+
+    shown_by: ShownBy
+    shown: Window | None
+    own: tuple[Window, ...]
+    full: Window
+    robust: Window
+    least_width: float
+    inverted: bool
+
+
+@dataclass(frozen=True)
+class Monochrome:
+    """A picture with one sample per pixel, read as far as the choice of its window.
+
+    Attributes:
+        index: (rows, columns) uint8 or uint16, the stored values as unsigned numbers.
+        values: (levels,) float64, what the machine means by each stored value.
+        padding: (levels,) bool, which of them are no part of the picture.
+        table: (levels,) float64, 0 to 1, the file's VOI LUT; None where it has none, or a window comes before it.
+        own: windows that the file names.
+        function: LINEAR, LINEAR_EXACT or SIGMOID; or what the file says instead, where that matters to nobody.
+        stored_bits: of each sample.
+        inverted: whether the lowest value is white (MONOCHROME1, PS3.3 C.7.6.3.1.2).
+    """
+
+    index: npt.NDArray[Any]
+    values: npt.NDArray[np.float64]
+    padding: npt.NDArray[np.bool_]
+    table: npt.NDArray[np.float64] | None
+    own: tuple[Window, ...]
+    function: str
+    stored_bits: int
+    inverted: bool
+
+    def render(self, window: Window | None = None) -> npt.NDArray[np.uint8]:
+        """Grey as it is meant to be seen.
+
+        Args:
+            window: what to show it with; None: as the file says.
+
+        Returns:
+            (rows, columns) uint8; 0 is black.
+
+        Raises:
+            ImageRejected: `dicom_unsupported_encoding`, another VOI LUT function.
+        """
+        grey = self._as_the_file_says() if window is None else self._windowed(window)
+        if self.inverted:
+            grey = 1 - grey
+        table = np.floor(255 * grey + 0.5).astype(np.uint8)
+        table[self.padding] = 0
+        shown: npt.NDArray[np.uint8] = table[self.index]
+        return shown
+
+    def windows(self) -> Windows:
+        """Which windows there are to choose."""
+        function = self._chosen_function
+        robust = window_of_range(*robust_range(self.values, self._counts, self.padding), function)
+        shown_by: ShownBy
+        shown: Window | None
+        if self.own:
+            shown_by, shown = "file", self.own[0]
+        elif self.table is not None:
+            shown_by, shown = "table", None
+        elif self.stored_bits <= 8:
+            shown_by, shown = "full", window_of_range(float(self.values.min()), float(self.values.max()), function)
+        else:
+            shown_by, shown = "robust", robust
+        return Windows(
+            shown_by=shown_by,
+            shown=shown,
+            own=self.own,
+            full=window_of_range(*full_range(self.values, self._counts, self.padding), function),
+            robust=robust,
+            least_width=least_width(function),
+            inverted=self.inverted,
+        )
+
+    @cached_property
+    def _counts(self) -> npt.NDArray[np.intp]:
+        return count_levels(self.index, len(self.values))
+
+    @property
+    def _chosen_function(self) -> str:
+        # A file without a window may say anything here: nothing was shown with it.
+        return self.function if self.own or self.function in _FUNCTIONS else "LINEAR"
+
+    def _windowed(self, window: Window) -> npt.NDArray[np.float64]:
+        function = self._chosen_function
+        return apply_window(self.values, window.centre, max(window.width, least_width(function)), function)
+
+    def _as_the_file_says(self) -> npt.NDArray[np.float64]:
+        """Values to grey from 0 to 1 (PS3.3 C.11.2): the first window; without one the VOI LUT; without that a
+        range.
+
+        The range is the whole one for up to 8 bits, which are made for display, and else from the 0.5th to the
+        99.5th percentile of the picture without its padding.
+        """
+        if self.own:
+            return apply_window(self.values, self.own[0].centre, self.own[0].width, self.function)
+        if self.table is not None:
+            return self.table
+        if self.stored_bits <= 8:
+            low, high = float(self.values.min()), float(self.values.max())
+        else:
+            low, high = robust_range(self.values, self._counts, self.padding)
+        if high <= low:
+            return np.zeros(self.values.shape)
+        return np.asarray(np.clip((self.values - low) / (high - low), 0, 1))
+
+
+def read_monochrome(samples: npt.NDArray[Any], dataset: Dataset, coding: Coding, layout: Layout) -> Monochrome:
+    """What is needed to show a picture with one sample per pixel, with any window.
 
     Args:
         samples: (rows, columns) uint8 or uint16, as stored.
@@ -38,13 +172,10 @@ def render_monochrome(
         coding: of the data set.
         layout: of the samples.
 
-    Returns:
-        (rows, columns) uint8; 0 is black.
-
     Raises:
         ImageRejected: `dicom_unsupported_encoding`.
     """
-    index = _values_alone(samples, layout)
+    index = values_alone(samples, layout)
     levels = 1 << layout.stored
     stored = np.arange(levels)
     if layout.signed:
@@ -52,50 +183,14 @@ def render_monochrome(
 
     padding = _padding(dataset, coding, stored, layout)
     values = _modality_values(dataset, coding, stored, layout)
-    grey = _voi_grey(dataset, coding, values, index, padding, layout)
-    if layout.photometric == "MONOCHROME1":  # PS3.3 C.7.6.3.1.2: the lowest value is white
-        grey = 1 - grey
-    table = np.floor(255 * grey + 0.5).astype(np.uint8)
-    table[padding] = 0
-    shown: npt.NDArray[np.uint8] = table[index]
-    return shown
-
-
-def _values_alone(samples: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
-    """PS3.5, 8.1.1: the value lies below the high bit; bits around it may be overlays and are no part of it."""
-    shift = layout.high_bit + 1 - layout.stored
-    values = samples >> shift if shift else samples
-    return values & ((1 << layout.stored) - 1) if layout.stored < layout.allocated else values
-
-
-def render_palette(
-    samples: npt.NDArray[Any], dataset: Dataset, coding: Coding, layout: Layout
-) -> npt.NDArray[np.uint8]:
-    """The luma of a picture whose samples are numbers of colours (PS3.3 C.7.6.3.1.5 and C.7.9).
-
-    Args:
-        samples: (rows, columns) uint8 or uint16, as stored.
-        dataset: where the three look-up tables are; those in segments are not read.
-        coding: of the data set.
-        layout: of the samples.
-
-    Returns:
-        (rows, columns) uint8.
-
-    Raises:
-        ImageRejected: `dicom_unsupported_encoding`.
-    """
-    stored = np.arange(1 << layout.stored)
-    if layout.signed:
-        stored[len(stored) // 2 :] -= len(stored)
-    colours = np.empty((1, len(stored), 3), np.uint8)
-    for number, colour in enumerate(("Red", "Green", "Blue")):
-        name = f"{colour}PaletteColorLookupTable"
-        shades, bits = _look_up(dataset, name, coding, stored, signed=layout.signed)
-        colours[0, :, number] = shades.astype(np.int64) >> (bits - 8)
-    table = np.asarray(Image.fromarray(colours).convert("L"))[0]
-    shown: npt.NDArray[np.uint8] = table[_values_alone(samples, layout)]
-    return shown
+    function = read_code(dataset, "VOILUTFunction") or "LINEAR"
+    own = own_windows(dataset, function)
+    table = None
+    if not own and (item := first_item(dataset, "VOILUTSequence")) is not None:
+        entries, bits = look_up(item, "LUT", coding, values, signed=bool(values.min() < 0))
+        table = np.asarray(entries / (2**bits - 1))
+    inverted = layout.photometric == "MONOCHROME1"
+    return Monochrome(index, values, padding, table, own, function, layout.stored, inverted)
 
 
 def _padding(dataset: Dataset, coding: Coding, stored: npt.NDArray[Any], layout: Layout) -> npt.NDArray[np.bool_]:
@@ -123,7 +218,7 @@ def _modality_values(
 ) -> npt.NDArray[np.float64]:
     """Stored values to those the machine means (PS3.3 C.11.1): by table, or slope * stored + intercept."""
     if (item := first_item(dataset, "ModalityLUTSequence")) is not None:
-        return _look_up(item, "LUT", coding, stored, signed=layout.signed)[0]
+        return look_up(item, "LUT", coding, stored, signed=layout.signed)[0]
     slope, intercept = read_number(dataset, "RescaleSlope"), read_number(dataset, "RescaleIntercept")
     if slope == 0:
         raise unsupported("its rescale slope is zero")
@@ -131,119 +226,3 @@ def _modality_values(
     if not np.abs(values).max() < _LARGEST:
         raise unsupported("its rescale slope and intercept lead to numbers without bound")
     return np.asarray(values, np.float64)
-
-
-def _voi_grey(
-    dataset: Dataset,
-    coding: Coding,
-    values: npt.NDArray[np.float64],
-    index: npt.NDArray[Any],
-    padding: npt.NDArray[np.bool_],
-    layout: Layout,
-) -> npt.NDArray[np.float64]:
-    """Values to grey from 0 to 1 (PS3.3 C.11.2): the first window; without one the VOI LUT; without that a
-    range.
-
-    The range is the whole one for up to 8 bits, which are made for display, and else from the 0.5th to the
-    99.5th percentile of the picture without its padding. A window whose width makes no sense (0 is what some
-    machines write for none) is taken as none.
-    """
-    centre, width = read_number(dataset, "WindowCenter"), read_number(dataset, "WindowWidth")
-    function = read_code(dataset, "VOILUTFunction") or "LINEAR"
-    if centre is not None and width is not None and width >= (1 if function == "LINEAR" else 1e-9):
-        return window(values, centre, width, function)
-    if (item := first_item(dataset, "VOILUTSequence")) is not None:
-        signed = bool(values.min() < 0)
-        grey, bits = _look_up(item, "LUT", coding, values, signed=signed)
-        return np.asarray(grey / (2**bits - 1))
-    if layout.stored <= 8:
-        low, high = float(values.min()), float(values.max())
-    else:
-        # In strips: bincount makes 8 bytes of each pixel.
-        counts = sum(np.bincount(strip.ravel(), minlength=len(values)) for strip in _strips(index))
-        low, high = _robust_range(values, np.asarray(counts), padding)
-    if high <= low:
-        return np.zeros(values.shape)
-    return np.asarray(np.clip((values - low) / (high - low), 0, 1))
-
-
-def window(values: npt.NDArray[np.float64], centre: float, width: float, function: str) -> npt.NDArray[np.float64]:
-    """Apply a window (PS3.3 C.11.2.1.2.1 LINEAR, C.11.2.1.3.1 SIGMOID, C.11.2.1.3.2 LINEAR_EXACT).
-
-    Args:
-        values: of any shape.
-        centre: of the window.
-        width: of the window; at least 1 for LINEAR, above 0 for the others.
-        function: LINEAR, LINEAR_EXACT or SIGMOID.
-
-    Returns:
-        Grey from 0 to 1, float64, of the same shape.
-
-    Raises:
-        ImageRejected: `dicom_unsupported_encoding`, another function.
-    """
-    if function == "LINEAR":
-        if width == 1:
-            return (values > centre - 0.5).astype(np.float64)
-        return np.asarray(np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1))
-    if function == "LINEAR_EXACT":
-        return np.asarray(np.clip((values - centre) / width + 0.5, 0, 1))
-    if function == "SIGMOID":
-        # tanh form of 1 / (1 + exp(-4 (x - c) / w)): it cannot overflow.
-        return np.asarray(0.5 + 0.5 * np.tanh(2 * (values - centre) / width))
-    raise unsupported("its VOI LUT function is none of LINEAR, LINEAR_EXACT and SIGMOID")
-
-
-def _strips(pixels: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    rows = max(1, 500_000 // pixels.shape[1])
-    for start in range(0, len(pixels), rows):
-        yield pixels[start : start + rows]
-
-
-def _robust_range(
-    values: npt.NDArray[np.float64], counts: npt.NDArray[np.intp], padding: npt.NDArray[np.bool_]
-) -> tuple[float, float]:
-    """The values at the quantiles of `_ROBUST_RANGE` in a picture that has `counts` pixels of each."""
-    counts = np.where(padding, 0, counts)
-    order = np.argsort(values, kind="stable")
-    below = np.cumsum(counts[order])
-    if below[-1] == 0:
-        return 0.0, 0.0
-    low, high = (int(np.searchsorted(below, quantile * below[-1])) for quantile in _ROBUST_RANGE)
-    if values[order[high]] <= values[order[low]]:  # nearly flat: whatever differs at all
-        present = values[counts > 0]
-        return float(present.min()), float(present.max())
-    return float(values[order[low]]), float(values[order[high]])
-
-
-def _look_up(
-    item: Dataset, name: str, coding: Coding, values: npt.NDArray[Any], *, signed: bool
-) -> tuple[npt.NDArray[np.float64], int]:
-    """Apply the table in the attributes `name`Descriptor and `name`Data (PS3.3 C.11.1.1.1, C.11.2.1.1, C.7.6.3.1.5).
-
-    Its descriptor: number of entries (0 means 65,536), the value mapped to the first entry (signed if the
-    input is), bits per entry. Values before the first and after the last entry get those entries.
-
-    Returns:
-        The entries, float64, and their number of bits.
-    """
-    descriptor = read_words(item, f"{name}Descriptor", coding) if f"{name}Descriptor" in item else ()
-    if len(descriptor) != 3:
-        raise unsupported("the descriptor of its look-up table is broken")
-    entries, first, bits = (int(word) for word in descriptor)
-    entries = entries or 65536
-    if signed and first >= 32768:
-        first -= 65536
-    raw, _ = raw_value(item, f"{name}Data")
-    if not 8 <= bits <= 16 or len(raw) not in (2 * entries, entries, entries + 1):
-        raise unsupported("its look-up table has not the size it says")
-    if len(raw) == 2 * entries:
-        table = read_words(item, f"{name}Data", coding)
-    elif bits == 8:  # two entries in each word, the first in its lower byte
-        table = read_words(item, f"{name}Data", coding).astype("<u2").view(np.uint8)[:entries].astype(np.int64)
-    else:
-        raise unsupported("its look-up table has not the size it says")
-    if table.max() >= 2**bits:
-        raise unsupported("its look-up table has entries beyond the bits it says")
-    position = np.clip(np.floor(values + 0.5).astype(np.int64) - first, 0, entries - 1)
-    return table[position].astype(np.float64), bits
