@@ -51,8 +51,19 @@ def _url(image: Image) -> str | None:
         data = path.read_bytes()
     except OSError:
         return None
+    return serve(data, media_type, _PLACE.format(id=image.id))
+
+
+def serve(data: bytes, media_type: str, place: str) -> str:
+    """An address on this server from which the browser gets a picture, for as long as a page shows it.
+
+    Args:
+        data: the picture, encoded.
+        media_type: of it.
+        place: where on the page it is; what was there before goes.
+    """
     if not runtime.exists():  # in a test of the page without a server
         return "/media/none"
-    url = runtime.get_instance().media_file_mgr.add(data, media_type, _PLACE.format(id=image.id))
+    url = runtime.get_instance().media_file_mgr.add(data, media_type, place)
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{base}{url}" if base else url

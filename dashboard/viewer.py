@@ -1,15 +1,29 @@
-"""The picture of an image to read it by: zoom, pan, invert, brightness, contrast, turn, and where the model looked."""
+"""The picture of an image to read it by: zoom, pan, invert, window, turn, and where the model looked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
-from dashboard import wording
+from dashboard import windowing, wording_viewer
+from triage.pixels import DICOM
 from triage.records import Image
+
+Slot = Literal["open", "beside"]
+SCRIPTS = ("viewer_picture.js", "viewer_window.js", "viewer_tools.js", "viewer.js")
+"""One after the other they are one module."""
+
+_HTML = (
+    '<svg class="filters" aria-hidden="true"><filter color-interpolation-filters="sRGB"><feComponentTransfer>'
+    '<feFuncR type="linear"/><feFuncG type="linear"/><feFuncB type="linear"/></feComponentTransfer></filter></svg>'
+    '<div class="stage" tabindex="0"><div class="moved"><img alt=""><canvas></canvas></div>'
+    '<div class="note" role="status"></div></div>'
+    '<div class="tools" role="toolbar"></div>'
+)
 
 
 @cache
@@ -17,27 +31,84 @@ def _component() -> Any:
     here = Path(__file__)
     return st.components.v2.component(
         "triage_viewer",
-        html='<div class="stage" tabindex="0"><div class="moved"><img alt=""><canvas></canvas></div></div>'
-        '<div class="tools" role="toolbar"></div>',
+        html=_HTML,
         css=here.with_suffix(".css").read_text(encoding="utf-8"),
-        js=here.with_suffix(".js").read_text(encoding="utf-8"),
+        js="\n".join(here.with_name(name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
 
 
-def show_picture(image: Image, url: str) -> None:
+def show_picture(
+    image: Image, url: str, *, slot: Slot = "open", compact: bool = False, soon: Sequence[str] = ()
+) -> None:
     """Draw the picture with its tools.
 
     Args:
         image: with its predictions loaded.
         url: where the browser gets the picture.
+        slot: the open image, or the one beside it.
+        compact: whether it shares its place with another picture.
+        soon: where the browser gets the pictures that are likely to be opened next; it fetches them in advance.
     """
     prediction = image.predictions[-1]
+    words = {**wording_viewer.VIEWER}
+    if compact:
+        words |= {name: (short, "") for name, short in wording_viewer.SHORT.items()}
     data = {
         "url": url,
-        "alt": wording.PICTURE.format(id=image.id),
+        "alt": wording_viewer.PICTURE.format(id=image.id),
         "image": image.id,
         "heat": prediction.heat_map,
-        "heatTitle": wording.HEAT_TITLE.format(label=prediction.label),
-        "words": wording.VIEWER,
+        "heatTitle": wording_viewer.HEAT_TITLE.format(label=prediction.label),
+        "words": words,
+        "slot": slot,
+        "compact": compact,
+        "soon": list(soon),
     }
-    _component()(data=data, key="viewer")
+    # Of a file that was not DICOM nothing more can be had than its browser has.
+    values = image.sha256 if image.media_type == DICOM else None
+    _draw(slot, image.id, values, data)
+
+
+@st.fragment
+def _draw(slot: Slot, image_id: int, values: str | None, data: dict[str, Any]) -> None:
+    """The component alone: a window is asked for, and comes, without drawing the page again.
+
+    Args:
+        slot: which of the pictures it is.
+        image_id: of its image.
+        values: SHA-256 of an original that has more values than the picture shows; None if it has not.
+        data: for the browser.
+    """
+    key = f"viewer_{slot}"
+
+    def take() -> None:
+        if values is not None:
+            windowing.take(slot, st.session_state[key].get("asked"), image_id, values)
+
+    window = None if values is None else _window(windowing.answer(slot, image_id))
+    _component()(data={**data, "window": window}, key=key, on_asked_change=take)
+
+
+def _window(answer: dict[str, Any]) -> dict[str, Any] | None:
+    """What is known of the windows of a picture, with the names of those to choose; None if there are none."""
+    if answer["none"]:
+        return None
+    windows = answer["windows"]
+    words = {"slow": wording_viewer.WINDOW_SLOW, "working": wording_viewer.WINDOW_WORKING}
+    told = {**answer, "words": words, "chosen": wording_viewer.WINDOW_NAMES["chosen"]}
+    return {**told, "presets": [] if windows is None else presets(windows)}
+
+
+def presets(windows: dict[str, Any]) -> list[dict[str, Any]]:
+    """The windows to choose from, each with its name; the first is the stored picture, whose centre is null."""
+    names = wording_viewer.WINDOW_NAMES
+    own = [
+        (names["named"].format(name=each["name"]) if each["name"] else names["own"].format(number=number), each)
+        for number, each in enumerate(windows["own"], start=1)
+    ]
+    first = own[0][0] if own and windows["own"][0]["name"] else names["file"]
+    others = [*own[1:], (names["full"], windows["full"]), (names["robust"], windows["robust"])]
+    return [
+        {"name": first, "centre": None, "width": None},
+        *({"name": name, "centre": each["centre"], "width": each["width"]} for name, each in others),
+    ]

@@ -41,21 +41,6 @@ PREDICTION_SET_HELP = (
 )
 MODEL_VERSION = "Model version"
 NO_PICTURE = "The picture is not on disk any more."
-PICTURE = "X-ray, image {id}"
-HEAT_TITLE = "Where the model looked for “{label}”: coarse, and no outline of a fracture"
-VIEWER = {
-    "title": "Tools of the picture",
-    "closer": ("Zoom in", "+"),
-    "further": ("Zoom out", "-"),
-    "fit": ("Fit", "F"),
-    "turn": ("Turn", "T"),
-    "invert": ("Invert", "I"),
-    "brightness": ("Brightness", ""),
-    "contrast": ("Contrast", ""),
-    "heat": ("Where the model looked", "H"),
-}
-"""Each tool's name and key."""
-
 
 # -- what a clinician says --------------------------------------------------------------------------------
 

@@ -1,0 +1,67 @@
+// How a picture comes onto the stage, and what lies over it.
+
+function piece(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+// Amber where the model looked, clear where it did not. Drawn as small as it is; the browser makes it smooth.
+function paintHeat(canvas, rows, ratio) {
+  const small = document.createElement("canvas");
+  small.width = rows[0].length;
+  small.height = rows.length;
+  const pixels = new ImageData(small.width, small.height);
+  rows.flat().forEach((value, index) => pixels.data.set([240, 150, 20, Math.round(value * 2.2)], index * 4));
+  small.getContext("2d").putImageData(pixels, 0, 0);
+  canvas.height = 448;
+  canvas.width = Math.max(1, Math.round(448 * ratio));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, 0, 0, canvas.width, canvas.height);
+}
+
+// How much larger or smaller a picture lying on its side must be to fill the stage as it does when upright.
+function sidewaysFit(stage, img) {
+  const { clientWidth: width, clientHeight: height } = stage;
+  const { naturalWidth: across, naturalHeight: down } = img;
+  if (!across || !down || !width || !height) return 1;
+  const ratio = Math.min(width / down, height / across) / Math.min(width / across, height / down);
+  return Number(ratio.toFixed(4));
+}
+
+// Fetched and decoded, but not yet seen: what goes onto the stage is then there at once and whole. The server forgets a
+// picture for a moment while it draws the page anew: then it is asked once more.
+async function fetchPicture(url) {
+  for (const last of [false, true]) {
+    const picture = new Image();
+    picture.decoding = "sync";
+    picture.src = url;
+    try {
+      await picture.decode();
+      return picture;
+    } catch (error) {
+      if (last) throw error;
+      await new Promise((done) => setTimeout(done, 150));
+    }
+  }
+}
+
+// The pictures that are likely to be opened next, by address. A few only: each is some megabytes when decoded.
+const soon = new Map();
+const MOST_SOON = 4;
+
+function fetchSoon(urls) {
+  for (const url of urls) {
+    if (!soon.has(url)) soon.set(url, fetchPicture(url).catch(() => soon.delete(url)));
+  }
+  for (const url of [...soon.keys()].slice(0, Math.max(0, soon.size - MOST_SOON))) soon.delete(url);
+}
+
+// Fetched already, or now.
+async function takePicture(url) {
+  const there = await soon.get(url);
+  soon.delete(url);
+  return there instanceof Image ? there : fetchPicture(url);
+}
