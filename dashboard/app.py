@@ -61,10 +61,12 @@ def main() -> None:
     except PartMissing as error:
         _wait_for_database(str(error))
     else:
-        status_strip.show_strip()
+        strip = st.container()
         if page.url_path != "":  # the default page, which is the worklist, has none
             whereabouts.leave()
         page.run()
+        with strip:  # last: nobody waits for it
+            status_strip.show_strip()
 
 
 def _admit() -> bool:

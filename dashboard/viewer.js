@@ -42,7 +42,6 @@ class Viewer {
     this.bring();
     this.draw();
     this.follow();
-    fetchSoon(data.soon);
   }
 
   // The picture that is wanted, as far as it is there: it takes the place of the one before when it is whole.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,8 @@ from triage.pixels import DICOM
 from triage.records import Image
 
 Slot = Literal["open", "beside"]
-SCRIPTS = ("viewer_picture.js", "viewer_window.js", "viewer_tools.js", "viewer.js")
+FETCHING = "viewer_fetching.js"
+SCRIPTS = (FETCHING, "viewer_picture.js", "viewer_window.js", "viewer_tools.js", "viewer.js")
 """One after the other they are one module."""
 
 _HTML = (
@@ -37,9 +37,7 @@ def _component() -> Any:
     )
 
 
-def show_picture(
-    image: Image, url: str, *, slot: Slot = "open", compact: bool = False, soon: Sequence[str] = ()
-) -> None:
+def show_picture(image: Image, url: str, *, slot: Slot = "open", compact: bool = False) -> None:
     """Draw the picture with its tools.
 
     Args:
@@ -47,7 +45,6 @@ def show_picture(
         url: where the browser gets the picture.
         slot: the open image, or the one beside it.
         compact: whether it shares its place with another picture.
-        soon: where the browser gets the pictures that are likely to be opened next; it fetches them in advance.
     """
     prediction = image.predictions[-1]
     words = {**wording_viewer.VIEWER}
@@ -62,7 +59,6 @@ def show_picture(
         "words": words,
         "slot": slot,
         "compact": compact,
-        "soon": list(soon),
     }
     # Of a file that was not DICOM nothing more can be had than its browser has.
     values = image.sha256 if image.media_type == DICOM else None

@@ -30,38 +30,3 @@ function sidewaysFit(stage, img) {
   const ratio = Math.min(width / down, height / across) / Math.min(width / across, height / down);
   return Number(ratio.toFixed(4));
 }
-
-// Fetched and decoded, but not yet seen: what goes onto the stage is then there at once and whole. The server forgets a
-// picture for a moment while it draws the page anew: then it is asked once more.
-async function fetchPicture(url) {
-  for (const last of [false, true]) {
-    const picture = new Image();
-    picture.decoding = "sync";
-    picture.src = url;
-    try {
-      await picture.decode();
-      return picture;
-    } catch (error) {
-      if (last) throw error;
-      await new Promise((done) => setTimeout(done, 150));
-    }
-  }
-}
-
-// The pictures that are likely to be opened next, by address. A few only: each is some megabytes when decoded.
-const soon = new Map();
-const MOST_SOON = 4;
-
-function fetchSoon(urls) {
-  for (const url of urls) {
-    if (!soon.has(url)) soon.set(url, fetchPicture(url).catch(() => soon.delete(url)));
-  }
-  for (const url of [...soon.keys()].slice(0, Math.max(0, soon.size - MOST_SOON))) soon.delete(url);
-}
-
-// Fetched already, or now.
-async function takePicture(url) {
-  const there = await soon.get(url);
-  soon.delete(url);
-  return there instanceof Image ? there : fetchPicture(url);
-}

@@ -9,6 +9,7 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from dashboard import (
+    ahead,
     connections,
     detail,
     markup,
@@ -24,7 +25,7 @@ from dashboard import (
 from dashboard.choice import Choice
 from dashboard.paging import Place
 from dashboard.whereabouts import go, here
-from dashboard.worklist_rows import Turn, row_of, show_rows
+from dashboard.worklist_rows import Turn, row_of, show_rows, take_chosen
 from triage import queries, worklist
 from triage.intake import utc_now
 from triage.records import PROCESSING, QUEUED
@@ -36,23 +37,30 @@ _TURNED_KEY = "worklist_turned"
 
 
 def show() -> None:
-    """List on the left, the open image on the right."""
+    """List on the left, the open image on the right: drawn first, because somebody waits for it."""
     whereabouts.come_back()
     list_side, image_side = st.columns([6, 8], gap="medium")
-    with list_side:
-        worklist_filters.show()
-        _show_list()
+    image_id = here().image_id
     with image_side, st.container(key="opened"):
-        image_id = here().image_id
         if image_id is None:
             st.html(markup.element("p", markup.text(wording_worklist.NOTHING_OPEN), class_="hint"))
         else:
             study_images.show(image_id)
             detail.show(image_id)
+    with list_side:
+        worklist_filters.show()
+        _show_list()
+    if image_id is not None:
+        ahead.fetch(image_id)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _show_list() -> None:
+    chosen = take_chosen()
+    if chosen is not None and chosen != here().image_id:
+        # Before anything is read or drawn here: the run that comes draws all of it.
+        go(replace(here(), image_id=chosen))
+        st.rerun()
     zone = reader.time_zone()
     with connections.reading() as session:
         place, view = _read_page(session, here())
@@ -78,7 +86,8 @@ def _show_list() -> None:
         row_of(entry, view.before.number + position if view.before.is_exact else None, now, zone)
         for position, entry in enumerate(view.entries, start=1)
     ]
-    chosen, turn = show_rows(rows, opened, f"{place.sort} {place.after} {place.before} {place.choice}")
+    ahead.note_order([entry.image_id for entry in view.entries])
+    turn = show_rows(rows, opened, f"{place.sort} {place.after} {place.before} {place.choice}")
     _show_paging(place, view)
     if turn is not None:
         cursor = view.next if turn == "next" else view.previous
@@ -86,9 +95,6 @@ def _show_list() -> None:
             st.session_state[_TURNED_KEY] = turn
             _go_on(place, view, turn)
             st.rerun(scope="fragment")
-    elif chosen is not None and chosen != place.image_id:
-        go(replace(place, image_id=chosen))
-        st.rerun()
 
 
 def _go_on(place: Place, view: View, turn: Turn) -> None:

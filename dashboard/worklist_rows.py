@@ -13,6 +13,9 @@ import streamlit as st
 from dashboard import markup, wording, wording_worklist
 from triage.records import DONE, OVERDUE, REVIEWED, WorklistEntry
 
+_KEY = "worklist_rows"
+_CHOSEN = "worklist_chosen"
+
 Turn = Literal["next", "previous"]
 
 
@@ -86,7 +89,7 @@ def _component() -> Any:
     )
 
 
-def show_rows(rows: Sequence[Row], opened: int | None, page: str) -> tuple[int | None, Turn | None]:
+def show_rows(rows: Sequence[Row], opened: int | None, page: str) -> Turn | None:
     """Draw the rows.
 
     Args:
@@ -95,11 +98,18 @@ def show_rows(rows: Sequence[Row], opened: int | None, page: str) -> tuple[int |
         page: anything that changes when the reader turns the page; the list then starts at its top.
 
     Returns:
-        The image that was just chosen, and whether a key went on beyond the end of the page; each only in the one
-        run that follows.
+        Whether a key went on beyond the end of the page; only in the one run that follows.
     """
     data = {"rows": list(rows), "opened": opened, "page": page, "title": wording.WORKLIST}
-    result = _component()(data=data, key="worklist_rows", on_opened_change=lambda: None, on_turned_change=lambda: None)
-    chosen, turned = result.opened, result.turned
-    turn: Turn | None = "next" if turned == "next" else "previous" if turned == "previous" else None
-    return chosen if isinstance(chosen, int) else None, turn
+    turned = _component()(data=data, key=_KEY, on_opened_change=_choose, on_turned_change=lambda: None).turned
+    return "next" if turned == "next" else "previous" if turned == "previous" else None
+
+
+def take_chosen() -> int | None:
+    """The image that was just chosen from the rows; only in the one run that follows."""
+    chosen = st.session_state.pop(_CHOSEN, None)
+    return chosen if isinstance(chosen, int) else None
+
+
+def _choose() -> None:
+    st.session_state[_CHOSEN] = st.session_state[_KEY].get("opened")

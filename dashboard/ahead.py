@@ -1,0 +1,52 @@
+"""The pictures that are likely to be opened next: the browser fetches and decodes them while nobody waits for it.
+
+They are not shown: what is shown is noted in the audit trail first (`reader.may_see`), then taken from what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard import connections, reader
+from dashboard.picture import picture_url
+from dashboard.viewer import FETCHING
+from triage.records import Image
+
+_ORDER = "worklist_order"
+_STEPS = (1, -1, 2)
+"""Which rows, from the open one on: most go down the list, some go back."""
+
+
+def note_order(image_ids: Sequence[int]) -> None:
+    """Note which images a list shows, top to bottom."""
+    st.session_state[_ORDER] = list(image_ids)
+
+
+def fetch(image_id: int) -> None:
+    """Have the browser fetch the pictures around the open one. Called last: the open one comes first."""
+    order: list[int] = st.session_state.get(_ORDER, [])
+    if image_id not in order or reader.name() is None:
+        return
+    at = order.index(image_id)
+    wanted = [order[at + step] for step in _STEPS if 0 <= at + step < len(order)]
+    with connections.reading() as session:
+        images = [session.get(Image, each) for each in wanted]
+    urls = [
+        url
+        for place, image in enumerate(images)
+        if image is not None and (url := picture_url(image, f"ahead_{place}")) is not None
+    ]
+    with st.container(key="unseen_ahead"):
+        _component()(data={"urls": urls}, key="ahead")
+
+
+@cache
+def _component() -> Any:
+    here = Path(__file__)
+    script = here.with_name(FETCHING).read_text(encoding="utf-8") + here.with_suffix(".js").read_text(encoding="utf-8")
+    return st.components.v2.component("triage_ahead", js=script)
