@@ -81,7 +81,8 @@ class Viewer {
     clearTimeout(this.polling);
     if (info?.pending) {
       this.since ??= performance.now();
-      this.polling = setTimeout(() => this.ask(this.question()), ASK_AGAIN_MILLISECONDS);
+      const waits = { image: this.data.image, waits: true };
+      this.polling = setTimeout(() => this.ask({ ...waits, at: performance.now() }), ASK_AGAIN_MILLISECONDS);
     } else this.since = undefined;
     const slow = this.since !== undefined && performance.now() - this.since > SLOW_MILLISECONDS;
     const said = info?.trouble ?? (slow ? (info.windows ? info.words.slow : info.words.working) : "");

@@ -30,7 +30,8 @@ _HELD = "viewer_window_{slot}"
 _LARGEST = 1e12
 
 Asked = Mapping[str, Any]
-"""What it asks of an `image` (id): a `centre` and `width`, or the stored picture by null; neither: which there are."""
+"""What it asks of an `image` (id): a `centre` and `width`, or the stored picture by null; neither: which there are.
+Or that it `waits`."""
 
 
 @dataclass
@@ -63,6 +64,8 @@ def take(slot: str, asked: Asked | None, image_id: int, sha256: str) -> None:
     held = _held(slot, image_id)
     held.is_new = True
     held.times += 1
+    if asked.get("waits"):
+        return  # for an answer: it may have come meanwhile, and what went wrong is not tried again by itself
     path, limits = store().original(sha256), Limits.of(get_settings())
     if held.windows is None or _has_failed(held.windows):
         held.windows = _line().submit(_renderer().windows, path, limits)
