@@ -15,11 +15,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,13 +29,13 @@ import imagecodecs
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from benchmarks.faults.home import wait_until
 from benchmarks.pictures import HEIGHT, WIDTH, write_pictures
-from triage.records import DONE, Image, open_database, reading_sessions
+from benchmarks.running import running_stack
+from triage.records import DONE, Image, reading_sessions
 from triage.samples import draw_radiograph, write_dicom
-from triage.settings import Settings
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -110,37 +107,21 @@ def write_dicoms(folder: Path, count: int) -> None:
 
 
 @contextmanager
-def running_stack(folder: Path, pictures: Path) -> Iterator[tuple[str, dict[int, str]]]:
+def filled_stack(folder: Path, pictures: Path) -> Iterator[tuple[str, dict[int, str]]]:
     """``triage up`` once it has classified all pictures: the dashboard's address, and each image's media type."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = Settings(home=folder / "home", port=port, _env_file=None)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("TRIAGE_")}
-    environment["TRIAGE_HOME"] = str(settings.home_dir)
-    settings.inbox_dir.mkdir(parents=True)
+    home = folder / "home"
+    (home / "inbox").mkdir(parents=True)
     paths = sorted(pictures.iterdir())
     for path in paths:
-        shutil.copyfile(path, settings.inbox_dir / path.name)
-    command = [sys.executable, "-c", "from triage.cli import main; main()", "up", "--port", str(port)]
-    with (folder / "up.log").open("w") as log:
-        stack = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
-    try:
-        wait_until(lambda: "ready after" in (folder / "up.log").read_text(), "the stack is ready")
-        sessions = reading_sessions(open_database(settings.database))
-
-        def done() -> bool:
-            with sessions() as session:
-                query = select(func.count()).select_from(Image).where(Image.status == DONE)
-                return bool(session.scalar(query) == len(paths))
-
-        wait_until(done, "all are classified", 300.0, every=0.5)
-        with sessions() as session:
+        shutil.copyfile(path, home / "inbox" / path.name)
+    with running_stack(home, {"port": port}, dashboard=True) as stack:
+        wait_until(lambda: stack.count(DONE) == len(paths), "all are classified", 300.0, every=0.5)
+        with reading_sessions(stack.engine)() as session:
             kinds = {row.id: str(row.media_type) for row in session.execute(select(Image.id, Image.media_type))}
         yield f"http://127.0.0.1:{port}", kinds
-    finally:
-        stack.send_signal(signal.SIGINT)
-        stack.wait()
 
 
 async def open_window(browser: Browser, url: str, name: str, seen: Seen) -> Page:
@@ -266,7 +247,7 @@ def main() -> None:
         folder = Path(name)
         write_pictures(folder / "pictures", asked.images // 2, 2)
         write_dicoms(folder / "pictures", asked.images - asked.images // 2)
-        with running_stack(folder, folder / "pictures") as (url, kinds):
+        with filled_stack(folder, folder / "pictures") as (url, kinds):
             seen = asyncio.run(measure(url, kinds, asked))
     table = Table("milliseconds until", "times", "p50", "p95", "max", f"above {TARGET_MS}")
     for what, times in seen.times.items():

@@ -1,4 +1,4 @@
-"""A stack that a benchmark runs: ``triage up`` without dashboard, as a process of its own on a home of its own."""
+"""A stack that a benchmark runs: ``triage up``, as a process of its own on a home of its own."""
 
 from __future__ import annotations
 
@@ -77,13 +77,14 @@ def _kind(words: list[str], parent: list[str]) -> str:
 
 
 @contextmanager
-def running_stack(home: Path, settings: Mapping[str, object]) -> Iterator[Running]:
+def running_stack(home: Path, settings: Mapping[str, object], *, dashboard: bool = False) -> Iterator[Running]:
     """Start the stack, wait until it is ready, and stop it in the end as Ctrl-C does.
 
     Args:
         home: where its state is to lie; its log lies beside it.
         settings: by their names without ``TRIAGE_``. Of what the caller's environment sets only the model is passed on:
             a clinic's inbox is no place for a benchmark.
+        dashboard: whether it has one.
 
     Raises:
         RuntimeError: it did not start; the message quotes its log.
@@ -93,7 +94,13 @@ def running_stack(home: Path, settings: Mapping[str, object]) -> Iterator[Runnin
     }
     environment |= {f"TRIAGE_{name.upper()}": str(value) for name, value in settings.items()}
     environment["TRIAGE_HOME"] = str(home)
-    command = [sys.executable, "-c", "from triage.cli import main; main()", "up", "--no-dashboard"]
+    command = [
+        sys.executable,
+        "-c",
+        "from triage.cli import main; main()",
+        "up",
+        "--dashboard" if dashboard else "--no-dashboard",
+    ]
     said = home.with_name(f"{home.name}.log")
     began = time.perf_counter()
     with said.open("w") as log:

@@ -36,11 +36,7 @@ def fetch(image_id: int) -> None:
     wanted = [order[at + step] for step in _STEPS if 0 <= at + step < len(order)]
     with connections.reading() as session:
         images = [session.get(Image, each) for each in wanted]
-    urls = [
-        url
-        for place, image in enumerate(images)
-        if image is not None and (url := picture_url(image, f"ahead_{place}")) is not None
-    ]
+    urls = [url for image in images if image is not None and (url := picture_url(image)) is not None]
     with st.container(key="unseen_ahead"):
         _component()(data={"urls": urls}, key="ahead")
 

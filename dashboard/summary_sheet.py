@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from dashboard import markup, reader, wording, wording_summary
+from dashboard import markup, reader, wording, wording_summary, wording_viewer
 from dashboard.markup import element, text
 from dashboard.picture import picture_url
 from triage import NOTICE
@@ -35,7 +35,7 @@ def _exam(image: Image, zone: tzinfo) -> str:
     """One image: small, and beside it all that is known of it."""
     url = picture_url(image)
     if url is not None:
-        picture = element("img", "", src=url, alt=wording.PICTURE.format(id=image.id))
+        picture = element("img", "", src=url, alt=wording_viewer.PICTURE.format(id=image.id))
     else:
         picture = element("p", text(wording.NO_PICTURE if image.status == DONE else wording.STATUS[image.status]))
     said = _facts(image, zone)
