@@ -62,14 +62,14 @@ def test_a_file_is_refused_with(code: str, dicom: MakeDicom, monkeypatch: pytest
     data = make(dicom)
     limits: Limits = replace(LIMITS, **options)
     if code == "decoder_crashed":
-        started = HELPER._started
+        started = HELPER.started
 
         def crashing(megabytes: int) -> Any:
             process = started(megabytes)
             os.kill(process.pid, signal.SIGSEGV)
             return process
 
-        monkeypatch.setattr(HELPER, "_started", crashing)
+        monkeypatch.setattr(HELPER, "started", crashing)
     with pytest.raises(ImageRejected) as refused:
         decode(data, limits)
     assert refused.value.code == code
