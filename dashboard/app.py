@@ -61,7 +61,7 @@ def main() -> None:
     except PartMissing as error:
         _wait_for_database(str(error))
     else:
-        strip = st.container()
+        strip = st.container(key="strip")
         if page.url_path != "":  # the default page, which is the worklist, has none
             whereabouts.leave()
         page.run()
