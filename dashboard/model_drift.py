@@ -26,13 +26,13 @@ def show(bundle: Bundle) -> None:
     asked = f"drift {bundle.version} {bundle.thresholds.get('unlike_training_data')}"
     found: list[Judged] = by_week.read(weeks, asked, lambda session, *span: judged(session, bundle, *span))
     parts: list[dict[str | None, int]] = by_week.read(weeks, "body_parts", body_parts)
+    days = [week.monday for week in weeks]
     title = element("h3", text(wording_drift.DRIFT))
     if not any(week.images for week in found):
         nothing = element("b", text(wording_drift.NONE_TITLE)) + element("p", text(wording_drift.NONE))
-        st.html(element("div", title + element("div", nothing, class_="empty"), class_="panel"))
+        st.html(element("div", title + element("div", nothing, class_="empty") + _parts(days, parts), class_="panel"))
         return
     known = _reference(bundle)
-    days = [week.monday for week in weeks]
     said = list(zip(days, found, strict=True))
     shown = title + element("p", text(wording_drift.help_text()), class_="hint small")
     shown += "".join(_notes(said, known)) + _charts(said, known) + _numbers(said, known) + _parts(days, parts)

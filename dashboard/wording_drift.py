@@ -14,8 +14,8 @@ HELP = (
     "week), with the number of images below. Hollow dots stand for fewer than {least} images. The dashed line is what "
     "it said of the images that it was tested on, and had not seen."
 )
-NONE_TITLE = "No images in the last 12 weeks"
-NONE = "As soon as this version has judged images, each week is set against what it said of those it was tested on."
+NONE_TITLE = "This version judged no images in the last 12 weeks"
+NONE = "As soon as it has, each week is set against what it said of those it was tested on."
 TOO_FEW = "Too little to judge: in no week of the last 12 did this version see {least} images or more."
 NO_REFERENCE = (
     "Its bundle does not tell what it said of the images that it was tested on: there is nothing to set the weeks "
