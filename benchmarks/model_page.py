@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.dashboard import END, console, database, fill
 from triage import queries
-from triage.agreement import agreement
+from triage.agreement import agreement, agreement_by_span
 from triage.bundle import find_bundle, open_bundle
 from triage.drift import body_parts, judged
 from triage.records import reading_sessions
@@ -72,8 +72,9 @@ def measure(engine: Engine, repeats: int) -> dict[str, float]:
     return {
         "what was said in a week": each(lambda session, *week: judged(session, bundle, *week)),
         "body parts of a week": each(body_parts),
-        "verdicts of a week": each(lambda session, *week: agreement(session, "v1", *week)),
-        "verdicts of before": timed(lambda session: agreement(session, "v1", end=weeks[0][0])),
+        "verdicts of a week": each(lambda session, *week: agreement_by_span(session, "v1", week)),
+        "verdicts of eleven weeks": timed(lambda session: agreement_by_span(session, "v1", [a for a, _ in weeks])),
+        "verdicts of all before": timed(lambda session: agreement(session, "v1", end=weeks[0][0])),
         "what was active before": timed(lambda session: queries.version_before(session, "v1")),
     }
 

@@ -14,7 +14,8 @@ from dashboard import connections
 
 WEEKS: Final = 12
 
-Read = Callable[[Session, datetime, datetime], Any]
+Read = Callable[[Session, tuple[datetime, ...]], list[Any]]
+"""Reads what there is between each of these moments and the next."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,28 @@ def _week(monday: date, now: datetime, zone: tzinfo) -> Week:
     return Week(monday, begin, end, end <= now)
 
 
-def read(weeks: list[Week], what: str, one: Read) -> list[Any]:
-    """What the database tells of each week, read by ``one``; the same ``what`` is the same question."""
-    return [(_kept if week.is_over else _fresh)(what, week.begin, week.end, one) for week in weeks]
+def read(weeks: list[Week], what: str, ask: Read) -> list[Any]:
+    """What the database tells of each week; the same ``what`` is the same question.
+
+    Args:
+        weeks: the last of them is not over.
+        what: the question's name.
+        ask: reads the answers.
+    """
+    return _kept(what, tuple(week.begin for week in weeks), ask) + _fresh(what, (weeks[-1].begin, weeks[-1].end), ask)
 
 
 # What is over changes little: by a purge, or by somebody who thinks better of a verdict.
-@st.cache_resource(ttl=900, show_spinner=False, max_entries=400)
-def _kept(what: str, begin: datetime, end: datetime, _one: Read) -> Any:
-    return _ask(begin, end, _one)
+@st.cache_resource(ttl=900, show_spinner=False, max_entries=40)
+def _kept(what: str, moments: tuple[datetime, ...], _ask: Read) -> list[Any]:
+    return _read(moments, _ask)
 
 
 @st.cache_resource(ttl=20, show_spinner=False, max_entries=40)
-def _fresh(what: str, begin: datetime, end: datetime, _one: Read) -> Any:
-    return _ask(begin, end, _one)
+def _fresh(what: str, moments: tuple[datetime, ...], _ask: Read) -> list[Any]:
+    return _read(moments, _ask)
 
 
-def _ask(begin: datetime, end: datetime, one: Read) -> Any:
+def _read(moments: tuple[datetime, ...], ask: Read) -> list[Any]:
     with connections.reading() as session:
-        return one(session, begin, end)
+        return ask(session, moments)

@@ -11,7 +11,7 @@ from dashboard import by_week, chart, connections, markup, reader, wording_model
 from dashboard.by_week import Week
 from dashboard.chart import Point
 from dashboard.markup import element, text
-from triage.agreement import Agreement, agreement, interval
+from triage.agreement import Agreement, agreement, agreement_by_span, interval
 from triage.intake import utc_now
 from triage.records import VERDICTS
 
@@ -20,7 +20,7 @@ def show(version: str) -> None:
     """The verdicts that stand on what a version said."""
     weeks = by_week.last_weeks(utc_now(), reader.time_zone())
     recent: list[list[Agreement]] = by_week.read(
-        weeks, f"agreement {version}", lambda session, begin, end: agreement(session, version, begin, end)
+        weeks, f"agreement {version}", lambda session, moments: agreement_by_span(session, version, moments)
     )
     found = _add_up([_before(version, weeks[0].begin), *recent])
     title = element("h3", text(wording_model.AGREEMENT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 
 import streamlit as st
 
@@ -24,8 +25,12 @@ def show(bundle: Bundle) -> None:
     """What a version said of the images of the last weeks, and which body parts they show."""
     weeks = by_week.last_weeks(utc_now(), reader.time_zone())
     asked = f"drift {bundle.version} {bundle.thresholds.get('unlike_training_data')}"
-    found: list[Judged] = by_week.read(weeks, asked, lambda session, *span: judged(session, bundle, *span))
-    parts: list[dict[str | None, int]] = by_week.read(weeks, "body_parts", body_parts)
+    found: list[Judged] = by_week.read(
+        weeks, asked, lambda session, moments: [judged(session, bundle, *span) for span in pairwise(moments)]
+    )
+    parts: list[dict[str | None, int]] = by_week.read(
+        weeks, "body_parts", lambda session, moments: [body_parts(session, *span) for span in pairwise(moments)]
+    )
     days = [week.monday for week in weeks]
     title = element("h3", text(wording_drift.DRIFT))
     if not any(week.images for week in found):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
+from typing import Any
 
-from sqlalchemy import exists, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, case, exists, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from triage.records import AGREE, WITHDRAWN, Prediction, Review
 
@@ -36,9 +37,7 @@ class Agreement:
         return self.counts.get(AGREE, 0)
 
 
-def agreement(
-    session: Session, version: str, begin: datetime | None = None, end: datetime | None = None
-) -> list[Agreement]:
+def agreement(session: Session, version: str, end: datetime | None = None) -> list[Agreement]:
     """The verdicts that stand on what a version said, by the type that it named, in the order of their names.
 
     An image counts once, by its newest verdict, unless that was taken back. It counts for the version whose
@@ -47,26 +46,51 @@ def agreement(
     Args:
         session: for reading.
         version: of the model.
-        begin: verdicts from then on; None: from the first one.
-        end: verdicts before that; None: to the last one.
+        end: only verdicts before that; None: all.
     """
+    given = [] if end is None else [Review.created_at < end]
+    counted = session.execute(_standing(version, Prediction.label, Review.verdict, by_time=bool(given)).where(*given))
+    return _by_label((label, verdict, count) for label, verdict, count in counted)
+
+
+def agreement_by_span(session: Session, version: str, moments: Sequence[datetime]) -> list[list[Agreement]]:
+    """The same for each span of time between one moment and the next, by when the verdict was given.
+
+    All spans in one statement: PostgreSQL joins whole tables for each, once there are many verdicts.
+
+    Args:
+        session: for reading.
+        version: of the model.
+        moments: two or more, ascending.
+    """
+    spans = range(len(moments) - 1)
+    span = case(*((Review.created_at < moments[number + 1], number) for number in spans), else_=len(moments))
+    counted = session.execute(
+        _standing(version, span, Prediction.label, Review.verdict, by_time=True).where(
+            Review.created_at >= moments[0], Review.created_at < moments[-1]
+        )
+    ).all()
+    return [_by_label(row[1:] for row in counted if row[0] == number) for number in spans]
+
+
+def _standing(version: str, *columns: ColumnElement[Any] | InstrumentedAttribute[Any], by_time: bool) -> Select[Any]:
+    """How many verdicts stand on what a version said, by these columns."""
     later = aliased(Review)
     superseded = exists().where(later.image_id == Review.image_id, later.id > Review.id)
+    # Columns that hold values of this statement are named by their places in it.
     query = (
-        select(Prediction.label, Review.verdict, func.count())
+        select(*columns, func.count())
         .join(Prediction, Prediction.id == Review.prediction_id)
         .where(Review.verdict != WITHDRAWN, ~superseded, Prediction.model_version == version)
-        .group_by(Prediction.label, Review.verdict)
+        .group_by(*(literal_column(str(place)) for place in range(1, len(columns) + 1)))
     )
-    if begin is not None or end is not None:
-        # SQLite would begin with all predictions of the version.
-        query = query.with_hint(Review, "INDEXED BY ix_reviews_created_at", "sqlite")
-    if begin is not None:
-        query = query.where(Review.created_at >= begin)
-    if end is not None:
-        query = query.where(Review.created_at < end)
+    # SQLite would begin with all predictions of the version.
+    return query.with_hint(Review, "INDEXED BY ix_reviews_created_at", "sqlite") if by_time else query
+
+
+def _by_label(counted: Iterable[Any]) -> list[Agreement]:
     found: dict[str, dict[str, int]] = {}
-    for label, verdict, count in session.execute(query):
+    for label, verdict, count in counted:
         found.setdefault(label, {})[verdict] = count
     return [Agreement(label, found[label]) for label in sorted(found)]
 

@@ -13,7 +13,7 @@ from clinic import LABELS, NOON, prediction, seconds
 from sqlalchemy import Engine, event, text
 
 from triage import queries
-from triage.agreement import Agreement, agreement
+from triage.agreement import Agreement, agreement, agreement_by_span
 from triage.bundle import Bundle, open_bundle
 from triage.drift import Judged, Reference, body_parts, judged, reference
 from triage.records import Image, Study, reading_sessions, sessions
@@ -73,11 +73,12 @@ def test_a_verdict_counts_in_the_week_of_the_newest(engine: Engine) -> None:
         with sessions(engine).begin() as session:
             give_verdict(session, image_id, verdict, reviewer="AB", at=NOON + after)
     with reading_sessions(engine)() as session:
-        assert agreement(session, "v1", NOON, NOON + WEEK) == [Agreement("Spiral fracture", {"agree": 1})]
-        assert agreement(session, "v1", NOON + WEEK, NOON + 2 * WEEK) == [
-            Agreement("Spiral fracture", {"no_fracture": 1})
-        ]
-        assert agreement(session, "v1", NOON - WEEK, NOON) == []
+        weeks = agreement_by_span(session, "v1", [NOON + number * WEEK for number in range(-1, 3)])
+        assert weeks == [
+            [], [Agreement("Spiral fracture", {"agree": 1})], [Agreement("Spiral fracture", {"no_fracture": 1})],
+        ]  # fmt: skip
+        assert agreement(session, "v1", end=NOON + WEEK) == [Agreement("Spiral fracture", {"agree": 1})]
+        assert agreement(session, "v1", end=NOON) == []
 
 
 def test_weeks_are_read_from_an_index_alone(sqlite_engine: Engine, bundle: Bundle) -> None:
@@ -85,7 +86,7 @@ def test_weeks_are_read_from_an_index_alone(sqlite_engine: Engine, bundle: Bundl
     event.listen(sqlite_engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
     with reading_sessions(sqlite_engine)() as session:
         judged(session, bundle, NOON, NOON + WEEK), body_parts(session, NOON, NOON + WEEK)
-        agreement(session, "v1", NOON, NOON + WEEK), queries.version_before(session, "v1")
+        agreement_by_span(session, "v1", [NOON, NOON + WEEK]), queries.version_before(session, "v1")
         selects = [one for one in asked if one[0].startswith("SELECT")]
         plans = [
             " | ".join(row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))
