@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
-from dashboard import connections, detail, markup, wording, wording_upload
+from dashboard import connections, detail, markup, page_buttons, paging, wording, wording_upload
 from dashboard.markup import element, text
 from triage import queries
 from triage.intake import Admission
@@ -15,6 +16,7 @@ from triage.records import DONE, QUARANTINED, QUEUED, Image
 
 POLL_SECONDS = 0.5
 _OPENED_KEY = "upload_opened"
+_FIRST_KEY = "upload_first"
 
 
 @dataclass(frozen=True)
@@ -46,35 +48,53 @@ def show(outcomes: Sequence[Outcome]) -> None:
 
 
 def _show_rows(outcomes: Sequence[Outcome], waited: bool) -> None:
+    first = _first_on_page(len(outcomes))
+    page = outcomes[first : first + paging.PAGE_SIZE]
     with connections.reading() as session:
-        images = queries.images_with_predictions(session, _image_ids(outcomes))
+        still = queries.still_waiting(session, _image_ids(outcomes))
+        images = queries.images_with_predictions(session, _image_ids(page) | set(sorted(still)[-1:]))
         waiting = queries.capped_counts(session)[QUEUED]
-    still = [image for image in images.values() if image.status in detail.WAITING]
     if waited and not still:
         st.rerun()  # without asking again and again, and with the result of the file that is open
-    st.html(element("p", _progress(outcomes, images, waiting), class_="hint", role="status"))
+    st.html(element("p", _progress(outcomes, still, images, waiting), class_="hint", role="status"))
     opened = opened_file()
-    for number, outcome in enumerate(outcomes):
+    for place, outcome in enumerate(page, start=first):
         image = images.get(outcome.admission.image_id) if outcome.admission else None
-        with st.container(horizontal=True, vertical_alignment="center", key=f"incoming_{number}"):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"incoming_{place}"):
             st.html(_row(outcome, image, opened=outcome.file_id == opened))
             if image is not None and st.button(wording.SHOW, key=f"show_{outcome.file_id}"):
                 open_file(outcome.file_id)
                 st.rerun()
+    if len(outcomes) > paging.PAGE_SIZE:
+        last = first + len(page)
+        page_buttons.show(
+            None if first == 0 else partial(_turn, first - paging.PAGE_SIZE),
+            None if last == len(outcomes) else partial(_turn, last),
+            position=wording_upload.POSITION.format(first=first + 1, last=last, count=len(outcomes)),
+        )
+
+
+def _first_on_page(count: int) -> int:
+    """Where the page that is shown begins; files may have been taken out of the upload since."""
+    first: int = st.session_state.get(_FIRST_KEY, 0)
+    return min(first, (count - 1) // paging.PAGE_SIZE * paging.PAGE_SIZE)
+
+
+def _turn(first: int) -> None:
+    st.session_state[_FIRST_KEY] = first
 
 
 def _image_ids(outcomes: Sequence[Outcome]) -> set[int]:
     return {outcome.admission.image_id for outcome in outcomes if outcome.admission is not None}
 
 
-def _progress(outcomes: Sequence[Outcome], images: Mapping[int, Image], waiting: int) -> str:
+def _progress(outcomes: Sequence[Outcome], still: Set[int], images: Mapping[int, Image], waiting: int) -> str:
     """How many files are finished and, while any is not, why."""
-    still = {image.id: image for image in images.values() if image.status in detail.WAITING}
     unfinished = sum(1 for outcome in outcomes if outcome.admission and outcome.admission.image_id in still)
     said = text(wording_upload.FINISHED.format(finished=len(outcomes) - unfinished, count=len(outcomes)))
-    if still:
-        # One that no worker has taken yet says more about why than one that is being looked at.
-        image = max(still.values(), key=lambda image: image.status == QUEUED)
+    # The last in line says most about why: the others may be with a worker already.
+    image = images.get(max(still, default=0))
+    if image is not None:
         why = detail.why_waiting(image.status, connections.queue_state(), waiting, image.source)
         said += " " + element("b", text(wording.STILL_WAITING)) + " " + text(why)
     return said

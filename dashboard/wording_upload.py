@@ -13,5 +13,6 @@ KNOWN = "These bytes came in before, on {received}: this is image {id} and its r
 KNOWN_SHORT = "these bytes came in before: image {id}"
 FAILED = "The file could not be taken in: {problem}"
 DISK = "The disk or the database did not take it. Try again; the log says more."
-FINISHED = "{finished} of {count} finished."
+POSITION = "{first:,}–{last:,} of {count:,}"
+FINISHED = "{finished:,} of {count:,} finished."
 NOTHING_OPEN = "“Show” beside a file opens its picture and what the model says."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,6 +165,36 @@ def test_an_exported_list_is_what_was_filtered_and_the_trail_says_who(engine: En
         ("AB", {"studies": 3, "format": "json"}),
         ("AB", {"studies": 2, "format": "csv"}),
     ]
+
+
+def test_a_large_upload_has_pages_and_each_file_its_place(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Publisher, "publish", lambda *_: True)
+    app = AppTest.from_function(_upload_page, default_timeout=60).run()
+    names = [f"ward-{number:03d}.jpg" for number in range(60)]
+    app.file_uploader[0].set_value([(name, name.encode() * 40, "image/jpeg") for name in names]).run()
+
+    def listed() -> list[str]:
+        return re.findall(r'class="name">([^<]+)<', shown(app))
+
+    assert listed() == names[:25]
+    assert "1–25 of 60" in shown(app)
+    assert "60 of 60 finished" in shown(app)  # no X-rays: refused at once
+    next(button for button in app.button if button.label == "Next").click().run()
+    next(button for button in app.button if button.label == "Next").click().run()
+    assert listed() == names[50:]
+    assert "51–60 of 60" in shown(app)
+    app.run()
+    assert listed() == names[50:]
+    with connections.reading() as session:
+        assert sum(queries.counts(session).values()) == 60  # each was taken in once
+    app.file_uploader[0].set_value([(name, name.encode() * 40, "image/jpeg") for name in names[:30]]).run()
+    assert listed() == names[25:30]  # there is no third page any more
+
+
+def _upload_page() -> None:
+    from dashboard import upload
+
+    upload.show()
 
 
 def test_the_system_page_tells_what_is_missing(engine: Engine) -> None:
