@@ -22,6 +22,8 @@ from triage.store import Store
 
 log = logging.getLogger(__name__)
 
+_AWAY = "database_away"
+
 
 @dataclass(frozen=True)
 class QueueState:
@@ -68,13 +70,22 @@ def queue_state() -> QueueState:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """For what needs the database: if it does not answer, says so on the page and ends this run."""
+    """For what needs the database: if it does not answer, says so on the page and ends this run.
+
+    What comes behind it on the page is then missing; `is_back` tells when it can be drawn.
+    """
     try:
         yield
     except SQLAlchemyError:
+        st.session_state[_AWAY] = True
         log.exception("the database does not answer")
         st.html(markup.alert(wording.DATABASE_AWAY))
         st.stop()
+
+
+def is_back() -> bool:
+    """Asked by what has just had an answer: whether there was none before; true once."""
+    return bool(st.session_state.pop(_AWAY, False))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ def show_strip() -> None:
         counts = queries.capped_counts(session)
         needing_review = worklist.count_in_lane(session, NEEDS_REVIEW)
         oldest = queries.oldest_waiting(session)
+    if connections.is_back():
+        st.rerun()  # the whole page: it ended where the database did not answer
     wait = "–" if oldest is None else wording.duration(utc_now() - oldest)
     figures: list[tuple[int | str, str]] = [
         (counts[QUEUED], wording.COUNTS[QUEUED]),

@@ -36,10 +36,10 @@ def show() -> None:
             with st.spinner(wording_upload.TAKING_IN):
                 _admit(files, outcomes)
             upload_rows.show([outcomes[file.file_id] for file in files])
-    if not files:
-        return
     with opened, st.container(key="opened"):
-        if len(files) == 1:
+        if not files:
+            st.html(markup.element("p", markup.text(wording_upload.NOTHING_YET), class_="empty"))
+        elif len(files) == 1:
             _show_single(files[0], outcomes)
         else:
             _show_opened(outcomes)

@@ -43,7 +43,7 @@ def show() -> None:
     image_id = here().image_id
     with image_side, st.container(key="opened"):
         if image_id is None:
-            st.html(markup.element("p", markup.text(wording_worklist.NOTHING_OPEN), class_="hint"))
+            st.html(markup.element("p", markup.text(wording_worklist.NOTHING_OPEN), class_="empty"))
         else:
             study_images.show(image_id)
             detail.show(image_id)

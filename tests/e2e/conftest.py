@@ -104,6 +104,15 @@ def page(browser: Browser, stack: Stack) -> Iterator[Page]:
 
 
 @pytest.fixture
+def window(browser: Browser) -> Iterator[Page]:
+    """A fresh browser window, in front of no stack yet."""
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
 def take_screenshots(tmp_path: Path) -> Callable[[Page, str], None]:
     """Takes a window's picture at a small and a large screen size.
 
