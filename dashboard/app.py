@@ -10,6 +10,7 @@ from dashboard import (
     arrival,
     connections,
     entrance,
+    keys,
     markup,
     model,
     quarantine,
@@ -56,6 +57,7 @@ def main() -> None:
     if not arrival.is_styled():
         return
     status_strip.show_notice()
+    keys.show()
     try:
         connections.engine()
     except PartMissing as error:

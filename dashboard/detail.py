@@ -7,7 +7,8 @@ from datetime import tzinfo
 
 import streamlit as st
 
-from dashboard import connections, markup, reader, verdict, wording, wording_summary
+from dashboard import beside, connections, markup, reader, verdict, wording, wording_summary
+from dashboard.beside import Pair
 from dashboard.markup import element, text
 from dashboard.picture import picture_url
 from dashboard.viewer import show_picture
@@ -18,8 +19,13 @@ WAITING = (QUEUED, PROCESSING)
 POLL_SECONDS = 0.5
 
 
-def show(image_id: int) -> None:
-    """Draw an image, whatever its status is. While it waits, says why, and looks again by itself."""
+def show(image_id: int, pair: Pair | None = None) -> None:
+    """Draw an image, whatever its status is. While it waits, says why, and looks again by itself.
+
+    Args:
+        image_id: the image.
+        pair: the image that is shown beside it, if one is, and what both are called.
+    """
     with connections.reading() as session:
         image = queries.image_with_all(session, image_id)
         events = queries.events_of(session, image_id)
@@ -30,7 +36,7 @@ def show(image_id: int) -> None:
     if image.status in WAITING:
         _show_waiting(image_id)
     elif image.status == DONE and image.predictions:
-        _show_done(image)
+        _show_done(image, pair)
     elif image.status == QUARANTINED:
         _show_refused(image)
     elif image.status == DISCARDED:
@@ -61,8 +67,12 @@ def _show_waiting(image_id: int) -> None:
     st.html(element("p", element("b", text(wording.STILL_WAITING)) + " " + text(why), class_="hint", role="status"))
 
 
-def _show_done(image: Image) -> None:
+def _show_done(image: Image, pair: Pair | None) -> None:
     if not reader.may_see(image.id):
+        return
+    if pair is not None and beside.show(image, pair):
+        verdict.show(image)
+        st.html(element("div", _said(image.predictions[-1]), class_="said"))
         return
     prediction = image.predictions[-1]
     url = picture_url(image)

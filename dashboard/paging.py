@@ -48,6 +48,7 @@ class Place:
         before: cursor of the row behind the page; None: not given. Without both it is the first page.
         image_id: the image that is open, if one is.
         choice: what is listed.
+        beside_id: the image of the same study that is shown beside it, if one is.
     """
 
     sort: Sort = DEFAULT_SORT
@@ -55,6 +56,11 @@ class Place:
     before: Cursor | None = None
     image_id: int | None = None
     choice: Choice = field(default_factory=Choice)
+    beside_id: int | None = None
+
+    def opening(self, image_id: int) -> Place:
+        """The same place with another image open, and none beside it."""
+        return replace(self, image_id=image_id, beside_id=None)
 
     def at_start(self) -> Place:
         """The first page of the same order, with the same image open."""
@@ -108,11 +114,13 @@ def read_place(params: Mapping[str, str], sorts: tuple[Sort, ...] = SORTS) -> Pl
     choice = read_choice(params)
     if choice.status != DONE and "oldest" in sorts:
         sort = "oldest"  # the model has said nothing of them to sort by
-    chosen = params.get("image", "")
-    image_id = int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) < 19 else None
     after = read_cursor(params.get("after"), sort)
     before = None if after is not None else read_cursor(params.get("before"), sort)
-    return Place(sort, after, before, image_id, choice)
+    return Place(sort, after, before, _read_id(params.get("image")), choice, _read_id(params.get("beside")))
+
+
+def _read_id(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def write_place(params: MutableMapping[str, str], place: Place, sorts: tuple[Sort, ...] = SORTS) -> None:
@@ -122,6 +130,7 @@ def write_place(params: MutableMapping[str, str], place: Place, sorts: tuple[Sor
         "after": write_cursor(place.after) if place.after is not None else None,
         "before": write_cursor(place.before) if place.before is not None else None,
         "image": None if place.image_id is None else str(place.image_id),
+        "beside": None if place.beside_id is None else str(place.beside_id),
         **written(place.choice),
     }
     for name, value in wanted.items():

@@ -27,7 +27,8 @@ UNNAMED = "dashboard"
 
 _NAME = "reader_name"
 _NAME_FIELD = "reader_name_field"
-_VIEWED = "reader_viewed"
+_VIEWED = "reader_viewed_{slot}"
+_SLOTS = ("open", "beside")
 
 # A cookie of the browser's session: the name outlives a reload of the page, and not the browser.
 _KEEP_NAME = """
@@ -81,7 +82,8 @@ def ask_name(question: str, longest: int = LONGEST_NAME) -> None:
 def forget_name() -> None:
     """Somebody else sits down."""
     st.session_state[_NAME] = ""
-    st.session_state.pop(_VIEWED, None)
+    for slot in _SLOTS:
+        put_away(slot)
     if signed_in():
         st.logout()
 
@@ -99,30 +101,40 @@ def may(action: Action) -> bool:
     return permission.may(person(), action, get_settings())
 
 
-def may_see(image_id: int) -> bool:
+def may_see(image_id: int, slot: str = _SLOTS[0]) -> bool:
     """Note in the audit trail that somebody opens an image; if nobody knows who, ask instead.
 
     Once for each time that it is opened, not each time that the page is drawn.
 
+    Args:
+        image_id: the image.
+        slot: where on the page it is opened.
+
     Returns:
         Whether the image may be shown: nobody sees a picture of which the trail cannot say who saw it.
     """
-    return may_see_all([image_id])
+    return may_see_all([image_id], slot)
 
 
-def may_see_all(image_ids: Sequence[int]) -> bool:
+def may_see_all(image_ids: Sequence[int], slot: str = _SLOTS[0]) -> bool:
     """The same for images that are shown together."""
     who = name()
     if who is None:
         ask_name(wording.READER_ASK)
         return False
     shown = (tuple(image_ids), who)
-    if st.session_state.get(_VIEWED) != shown:
+    viewed = _VIEWED.format(slot=slot)
+    if st.session_state.get(viewed) != shown:
         with connections.writing() as session:
             for image_id in image_ids:
                 note_view(session, image_id, actor=who, at=utc_now())
-        st.session_state[_VIEWED] = shown
+        st.session_state[viewed] = shown
     return True
+
+
+def put_away(slot: str) -> None:
+    """Nothing is open there any more."""
+    st.session_state.pop(_VIEWED.format(slot=slot), None)
 
 
 @cache

@@ -5,6 +5,11 @@ const FRESH = { zoom: 1, x: 0, y: 0, turned: 0, inverted: false, brightness: 100
 const MOST_ZOOM = 12;
 const LOOKED_AT_MILLISECONDS = 300;
 
+// How each picture on the page is looked at, by its place and image: the page may draw the same picture elsewhere, with
+// one more beside it, and it is then looked at in the same way.
+const views = (globalThis.triageViews ??= new Map());
+const MOVES_WITHIN_MILLISECONDS = 2000;
+
 // Of two pictures, keys are for the one that the pointer was over last.
 let keysFor = null;
 
@@ -29,13 +34,19 @@ class Viewer {
     const before = this.data;
     this.data = data;
     if (before?.image !== data.image) {
-      this.state = { ...FRESH };
+      views.delete(this.place);
+      this.place = `${data.slot}/${data.image}`;
+      const { state, wanted = null, left } = views.get(this.place) ?? {};
+      const isMoved = before === undefined && state && performance.now() - (left ?? performance.now()) < MOVES_WITHIN_MILLISECONDS;
+      this.state = isMoved ? state : { ...FRESH };
       this.window = new PictureWindow();
+      if (isMoved) this.window.wanted = wanted;
       this.said = undefined;
       this.moved.style.visibility = "hidden"; // no picture of one patient beside the findings of another
       clearTimeout(this.asking);
     }
     this.window.info = data.window;
+    this.stage.classList.toggle("compact", data.compact);
     if (before?.image !== data.image || Boolean(before.window) !== Boolean(data.window) || before.compact !== data.compact) {
       makeTools(this.toolbar, data, (name, value) => this.act(name, value), () => this.settle());
     }
@@ -119,6 +130,7 @@ class Viewer {
 
   draw() {
     const { stage, state, toolbar, window: win, data } = this;
+    views.set(this.place, { state, wanted: win.wanted });
     const turned = `rotate(${state.turned}deg)${state.turned % 180 ? ` scale(${sidewaysFit(stage, this.img)})` : ""}`;
     this.moved.style.transform = `translate(${Math.round(state.x)}px, ${Math.round(state.y)}px) scale(${state.zoom}) ${turned}`;
     const looks = state.inverted ? ["invert(1)"] : [];
@@ -236,6 +248,8 @@ class Viewer {
     const resized = new ResizeObserver(() => this.data && this.draw());
     resized.observe(stage);
     this.leave = () => {
+      const view = views.get(this.place);
+      if (view) view.left = performance.now();
       document.removeEventListener("keydown", onKey);
       resized.disconnect();
       clearTimeout(this.polling);

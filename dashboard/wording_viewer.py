@@ -20,7 +20,16 @@ VIEWER = {
     "again": ("Try again", ""),
 }
 """Each tool's name and key."""
-SHORT = {"closer": "+", "further": "−", "heat": "Model"}
+SHORT = {
+    "closer": "+",
+    "further": "−",
+    "fit": "Fit",
+    "turn": "Turn",
+    "invert": "Invert",
+    "heat": "Model",
+    "centre": "C",
+    "width": "W",
+}
 """Names of tools where two pictures share the place of one."""
 
 WINDOW_NAMES = {
@@ -40,3 +49,10 @@ WINDOW_TROUBLE = {
     "decoder_too_slow": "Drawing with another window takes too long. The picture stays as it was.",
     "decoder_out_of_memory": "Drawing with another window takes more memory than it may. The picture stays as it was.",
 }
+
+BESIDE = "Beside"
+BESIDE_HELP = "Shows image {number} beside the open one"
+BESIDE_AWAY = "Take away"
+BESIDE_AWAY_HELP = "Takes image {number} away from beside the open one"
+WHICH = {"open": "Open", "beside": "Beside"}
+WHICH_HELP = {"open": "Verdicts are for this one", "beside": "To compare with; verdicts are for the open one"}

@@ -45,8 +45,7 @@ def show() -> None:
         if image_id is None:
             st.html(markup.element("p", markup.text(wording_worklist.NOTHING_OPEN), class_="empty"))
         else:
-            study_images.show(image_id)
-            detail.show(image_id)
+            detail.show(image_id, study_images.show(image_id))
     with list_side:
         worklist_filters.show()
         _show_list()
@@ -59,7 +58,7 @@ def _show_list() -> None:
     chosen = take_chosen()
     if chosen is not None and chosen != here().image_id:
         # Before anything is read or drawn here: the run that comes draws all of it.
-        go(replace(here(), image_id=chosen))
+        go(here().opening(chosen))
         st.rerun()
     zone = reader.time_zone()
     with connections.reading() as session:
@@ -73,7 +72,7 @@ def _show_list() -> None:
     if turned is not None and view.entries:
         # A key went on beyond the end of the page before: the next study is the first of this one.
         entry = view.entries[0 if turned == "next" else -1]
-        place = replace(place, image_id=entry.image_id)
+        place = place.opening(entry.image_id)
         go(place)
         st.rerun()
     go(place)

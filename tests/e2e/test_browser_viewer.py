@@ -127,7 +127,7 @@ def test_the_other_images_of_a_study_are_a_key_away(
     first, second = (stack.wait_for(name).id for name in names)
     page.goto(f"{stack.url}/?image={first}")
     images = page.locator(".st-key-study_images")
-    images.get_by_text("2 images of this study").wait_for()
+    images.get_by_text("Study of 2").wait_for()
     assert images.get_by_role("button", name="1 (AP)").is_disabled()
     page.locator(".stage img").wait_for()
     wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
