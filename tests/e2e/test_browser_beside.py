@@ -58,6 +58,7 @@ def test_side_by_side(
     first, second, third = study
     page.goto(f"{stack.url}/?image={first}")
     wait_until(lambda: pictures(page) == alts(first), "the picture", 20)
+    page.locator(f".st-key-beside_{second}").get_by_role("button").wait_for()
     views = stack.events(second).count("viewed")
     page.keyboard.press("i")
     page.keyboard.press("b")
