@@ -125,7 +125,8 @@ def write_samples(directory: Path, *, seed: int = 0) -> list[Path]:
         "ankle-windowed-11.dcm": ankle(Fracture(0.72, 0.7, 0.1, 0.4, 0.04), Fracture(0.93, 0.9, 0.03)),
         "upper-arm-spiral-12.dcm": upper_arm(Fracture(0.58, 0.60, 0.12, -0.12, -0.02, 1.2)),
     }
-    written = []
+    written: list[Path] = []
+    whole = b""
     for number, (name, view) in enumerate(views.items()):
         rng = np.random.default_rng([seed, number])
         path = directory / name
@@ -138,8 +139,10 @@ def write_samples(directory: Path, *, seed: int = 0) -> list[Path]:
             Image.fromarray(pixels.astype(np.uint16) * 257).save(path, "PNG", compress_level=1)
         else:
             Image.fromarray(pixels).save(path, "PNG", compress_level=1)
+        if not written:
+            whole = path.read_bytes()  # at once: a watcher may take it away before the last is written
         written.append(path)
-    return [*written, *_write_broken(directory, written[0], seed)]
+    return [*written, *_write_broken(directory, whole, seed)]
 
 
 def _write_dicom_sample(path: Path, pixels: npt.NDArray[np.uint8], seed: int) -> None:
@@ -165,9 +168,8 @@ def _write_dicom_sample(path: Path, pixels: npt.NDArray[np.uint8], seed: int) ->
         write_dicom(path, (200 + pixels.astype(np.uint16) * 14).astype(np.uint16), **twelve_bits, **uids)
 
 
-def _write_broken(directory: Path, jpeg: Path, seed: int) -> list[Path]:
+def _write_broken(directory: Path, whole: bytes, seed: int) -> list[Path]:
     cut = directory / "broken-truncated.jpg"
-    whole = jpeg.read_bytes()
     cut.write_bytes(whole[: len(whole) * 3 // 5])
     text = directory / "broken-text.jpg"
     text.write_text("This is a text file that somebody renamed to .jpg.\n" * 4, encoding="utf-8")

@@ -124,6 +124,8 @@ def take_screenshots(tmp_path: Path) -> Callable[[Page, str], None]:
     def take(window: Page, name: str) -> None:
         for suffix, (width, height) in SCREEN_SIZES.items():
             window.set_viewport_size({"width": width, "height": height})
+            window.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+            window.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')")
             window.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
             window.screenshot(path=folder / f"{name}{suffix}.png")
         window.set_viewport_size({"width": 1366, "height": 768})

@@ -25,6 +25,8 @@ def test_a_broken_file_is_shown_retried_and_discarded(
     stack.wait_for("letter.jpg", "quarantined")
     page.goto(f"{stack.url}/quarantine")
     page.get_by_text("letter.jpg").wait_for()
+    page.get_by_role("button", name="Preview").first.wait_for()
+    page.locator(".strip .well").wait_for()
     take_screenshots(page, "quarantine")
 
     stack.drop("cut-<i>short.png", png(2001)[:3000])

@@ -79,6 +79,7 @@ def test_a_study_of_four_images_prints_on_one_page(
         assert stack.events(image.id)[-1] == "viewed"
     page.get_by_role("button", name="Print").click()
     assert page.evaluate("window.printed") == 1
+    page.locator(".strip .well").wait_for()
     take_screenshots(page, "summary")
 
     for paper in ("A4", "Letter"):

@@ -127,6 +127,8 @@ def test_many_files_in_one_upload(
     page.locator(".said h2", has_text=opened.label).wait_for()
     wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
     page.mouse.move(0, 0)
+    page.locator(".st-key-incoming").evaluate("box => { box.scrollTop = 0; }")
+    wait_until(lambda: page.locator(".tools select").is_enabled(), "the window of the DICOM image", 20)
     take_screenshots(page, "upload-many")
     row(page, "many-letter.jpg").get_by_role("button", name="Show").click()
     page.get_by_text(f"The file is kept in quarantine, as image {refused.id}.").wait_for()
