@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard import markup, wording
+from triage import queries
 from triage.broker import Publisher, connect, workers_alive
 from triage.condition import open_existing
 from triage.records import reading_sessions, sessions
@@ -22,6 +23,7 @@ from triage.store import Store
 
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN_SECONDS = 2.0
 _AWAY = "database_away"
 
 
@@ -69,29 +71,47 @@ def queue_state() -> QueueState:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def answering(asked_by: str = "page") -> Iterator[None]:
     """For what needs the database: if it does not answer, says so on the page and ends this run.
 
-    What comes behind it on the page is then missing; `is_back` tells when it can be drawn.
+    Of several parts of a page that ask, the first one says it, until there is an answer again. What comes behind it on
+    the page is missing then, and is drawn when the database is back.
     """
     try:
         yield
     except SQLAlchemyError:
-        st.session_state[_AWAY] = True
         log.exception("the database does not answer")
-        st.html(markup.alert(wording.DATABASE_AWAY))
+        if st.session_state.setdefault(_AWAY, asked_by) == asked_by:
+            st.html(markup.alert(wording.DATABASE_AWAY))
+        if asked_by == "page":
+            _look_again([])  # before the stop, behind which nothing can be put on the page
         st.stop()
+
+
+@st.fragment(run_every=LOOK_AGAIN_SECONDS)
+def _look_again(looked: list[bool]) -> None:
+    """Draw the whole page anew once the database answers. Not in the run that has just failed: it could go on so."""
+    if not looked:
+        looked.append(True)
+        return
+    try:
+        with reading_sessions(engine())() as session:
+            queries.status_of(session, 0)
+    except SQLAlchemyError:
+        return
+    is_back()
+    st.rerun()
 
 
 def is_back() -> bool:
     """Asked by what has just had an answer: whether there was none before; true once."""
-    return bool(st.session_state.pop(_AWAY, False))
+    return st.session_state.pop(_AWAY, None) is not None
 
 
 @contextmanager
-def reading() -> Iterator[Session]:
+def reading(asked_by: str = "page") -> Iterator[Session]:
     """A session for reading, if the database is `answering`."""
-    with answering(), reading_sessions(engine())() as session:
+    with answering(asked_by), reading_sessions(engine())() as session:
         yield session
 
 

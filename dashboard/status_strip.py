@@ -15,7 +15,7 @@ REFRESH_SECONDS = 2.0
 @st.fragment(run_every=REFRESH_SECONDS)
 def show_strip() -> None:
     """Counts, the oldest wait, and whether queue and workers are there; keeps itself up to date."""
-    with connections.reading() as session:
+    with connections.reading("strip") as session:
         counts = queries.capped_counts(session)
         needing_review = worklist.count_in_lane(session, NEEDS_REVIEW)
         oldest = queries.oldest_waiting(session)
