@@ -80,8 +80,13 @@ class Viewer {
         this.asking = setTimeout(() => this.ask({ image: data.image, at: performance.now() }), LOOKED_AT_MILLISECONDS);
       }
     } catch {
+      if (this.bringing !== wanted) return;
       this.bringing = undefined;
-      this.img.alt = data.alt; // the browser says what it could not get
+      if (isReal) return;
+      // Never the picture of the image before: an empty one, of which the browser says what it should be.
+      const nothing = Object.assign(new Image(), { alt: data.alt });
+      this.img.replaceWith(nothing);
+      this.img = nothing;
       this.moved.style.visibility = "";
     }
   }

@@ -1,9 +1,9 @@
 // Pictures on their way into the browser.
 
 // Fetched and decoded, but not yet seen: what goes onto the stage is then there at once and whole. The server forgets a
-// picture for a moment while it draws the page anew: then it is asked once more.
+// picture for a moment while it draws the page anew: then it is asked again.
 async function fetchPicture(url) {
-  for (const last of [false, true]) {
+  for (const pause of [100, 300, 900, 0]) {
     const picture = new Image();
     picture.decoding = "sync";
     picture.src = url;
@@ -11,8 +11,8 @@ async function fetchPicture(url) {
       await picture.decode();
       return picture;
     } catch (error) {
-      if (last) throw error;
-      await new Promise((done) => setTimeout(done, 150));
+      if (!pause) throw error;
+      await new Promise((done) => setTimeout(done, pause));
     }
   }
 }

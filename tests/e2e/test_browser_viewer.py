@@ -18,7 +18,7 @@ from triage.samples import make_uid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -138,3 +138,25 @@ def test_the_other_images_of_a_study_are_a_key_away(
     page.wait_for_function("name => document.querySelector('.about .name').innerText === name", arg=names[1])
     images.get_by_role("button", name="1 (AP)").click()
     page.wait_for_url(f"**image={first}**")
+
+
+def test_a_picture_that_cannot_be_fetched_is_not_the_one_before(stack: Stack, page: Page) -> None:
+    for number in (1, 2):
+        stack.drop(f"unfetched-{number}.png", png(4200 + number))
+    first, second = (stack.wait_for(f"unfetched-{number}.png").id for number in (1, 2))
+    asked: list[str] = []
+
+    def answer_the_first(route: Route) -> None:  # that of the open image; those that are fetched ahead come after it
+        asked.append(route.request.url)
+        if route.request.url == asked[0]:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route(f"{stack.url}/media/*", answer_the_first)
+    page.goto(f"{stack.url}/?image={first}")
+    picture = page.locator(".stage img")
+    wait_until(lambda: picture.count() and picture.evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    page.locator(f"button[data-image='{second}']").click()
+    wait_until(lambda: picture.get_attribute("alt") == f"X-ray, image {second}", "the other image", 20)
+    assert picture.evaluate("i => i.naturalWidth") == 0
