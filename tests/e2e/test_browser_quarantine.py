@@ -21,10 +21,10 @@ def test_a_broken_file_is_shown_retried_and_discarded(
 ) -> None:
     stack.drop("hand-from-room-2.png", png(2002)[:5000])
     stack.wait_for("hand-from-room-2.png", "quarantined")
-    stack.drop("letter.jpg", b"This is a letter.\n" * 20)
-    stack.wait_for("letter.jpg", "quarantined")
+    stack.drop("quarantine-letter.jpg", b"This is a letter.\n" * 20)
+    stack.wait_for("quarantine-letter.jpg", "quarantined")
     page.goto(f"{stack.url}/quarantine")
-    page.get_by_text("letter.jpg").wait_for()
+    page.get_by_text("quarantine-letter.jpg").wait_for()
     page.get_by_role("button", name="Preview").first.wait_for()
     page.locator(".strip .well").wait_for()
     take_screenshots(page, "quarantine")
