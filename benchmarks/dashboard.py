@@ -27,7 +27,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from triage import queries
-from triage.records import NEEDS_REVIEW, OTHERS, open_database, reading_sessions, sessions
+from triage.database import open_database, reading_sessions, sessions
+from triage.records import NEEDS_REVIEW, OTHERS
 from triage.schema import migrate
 from triage.urgency import WEIGHTS
 from triage.worklist import Cursor, Filters, Sort, View, read_page

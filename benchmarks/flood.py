@@ -32,8 +32,9 @@ from sqlalchemy import func, select
 from benchmarks.pictures import with_comment
 from benchmarks.running import Running, running_stack
 from triage.broker import Publisher
+from triage.database import reading_sessions
 from triage.intake import Intake
-from triage.records import DONE, Image, Prediction, SourceName, reading_sessions
+from triage.records import DONE, Image, Prediction, SourceName
 from triage.samples import draw_radiograph
 from triage.settings import Settings
 

@@ -26,8 +26,8 @@ from benchmarks.dashboard import END, console, database, fill
 from triage import queries
 from triage.agreement import agreement, agreement_by_span
 from triage.bundle import find_bundle, open_bundle
+from triage.database import reading_sessions
 from triage.drift import body_parts, judged
-from triage.records import reading_sessions
 from triage.settings import Settings
 
 WEEKS = 12

@@ -34,7 +34,8 @@ from sqlalchemy import select
 from benchmarks.faults.home import wait_until
 from benchmarks.pictures import HEIGHT, WIDTH, write_pictures
 from benchmarks.running import running_stack
-from triage.records import DONE, Image, reading_sessions
+from triage.database import reading_sessions
+from triage.records import DONE, Image
 from triage.samples import draw_radiograph, write_dicom
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from benchmarks.faults.home import wait_until
 from benchmarks.pictures import write_pictures
 from benchmarks.running import running_stack
 from triage.broker import Publisher, broker_url, connect
+from triage.database import reading_sessions
 from triage.intake import Intake
-from triage.records import DONE, QUEUED, AuditEvent, Image, reading_sessions
+from triage.records import DONE, QUEUED, AuditEvent, Image
 from triage.settings import Settings
 from triage.stack import redis_spec
 

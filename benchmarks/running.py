@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 from sqlalchemy import Engine, func, select
 
-from triage.records import Image, open_database, reading_sessions
+from triage.database import open_database, reading_sessions
+from triage.records import Image
 
 _PASSED_ON = ("TRIAGE_MODEL", "TRIAGE_RUNTIME")
 

@@ -33,7 +33,8 @@ from sqlalchemy import func, select
 
 from benchmarks.pictures import write_pictures
 from benchmarks.running import running_stack
-from triage.records import DONE, Image, reading_sessions
+from triage.database import reading_sessions
+from triage.records import DONE, Image
 from triage.settings import get_settings
 
 console = Console(stderr=True)

@@ -17,7 +17,7 @@ from dashboard import markup, wording
 from triage import queries
 from triage.broker import Publisher, connect, workers_alive
 from triage.condition import open_existing
-from triage.records import reading_sessions, sessions
+from triage.database import reading_sessions, sessions
 from triage.settings import get_settings
 from triage.store import Store
 

@@ -13,9 +13,10 @@ from dashboard.paging import Place
 from dashboard.permission import Action
 from dashboard.picture import can_preview, preview_url
 from triage import queries
+from triage.database import sessions
 from triage.intake import utc_now
 from triage.quarantine import hindrance, retry
-from triage.records import QUARANTINED, Image, sessions
+from triage.records import QUARANTINED, Image
 from triage.worklist import Sort
 
 REFRESH_SECONDS = 2.0

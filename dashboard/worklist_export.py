@@ -13,9 +13,9 @@ from dashboard import connections, reader, wording_worklist
 from dashboard.paging import Place
 from dashboard.permission import Action
 from triage import queries, worklist
+from triage.database import reading_sessions, sessions
 from triage.export import write_csv, write_json
 from triage.intake import utc_now
-from triage.records import reading_sessions, sessions
 from triage.trail import note_export
 from triage.worklist import Filters, Sort
 

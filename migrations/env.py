@@ -11,7 +11,8 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import Connection
 
-from triage.records import Record, UtcDateTime, open_database
+from triage.database import open_database
+from triage.records import Record, UtcDateTime
 from triage.settings import get_settings
 
 

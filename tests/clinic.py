@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Engine
 
 from triage import queries
+from triage.database import reading_sessions, sessions
 from triage.export import record_of
 from triage.intake import Admission, Arrival, Intake
-from triage.records import Prediction, reading_sessions, sessions
+from triage.records import Prediction
 from triage.settings import Settings
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

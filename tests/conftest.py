@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from triage.bundle import find_bundle
-from triage.records import open_database
+from triage.database import open_database
 from triage.schema import migrate
 from triage.settings import Settings
 

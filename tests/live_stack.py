@@ -17,8 +17,9 @@ from waiting import wait_until
 
 from triage import queries
 from triage.broker import connect
+from triage.database import open_database, reading_sessions
 from triage.export import record_of
-from triage.records import Image, open_database, reading_sessions
+from triage.records import Image
 from triage.settings import Settings
 from triage.stack import prepare_home, specs_for
 from triage.supervisor import Supervisor

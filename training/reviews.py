@@ -12,17 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from training import DatasetError
 from training.reading import Skipped
-from triage.records import (
-    AGREE,
-    CORRECT,
-    DISCARDED,
-    WITHDRAWN,
-    Image,
-    Prediction,
-    Review,
-    open_database,
-    reading_sessions,
-)
+from triage.database import open_database, reading_sessions
+from triage.records import AGREE, CORRECT, DISCARDED, WITHDRAWN, Image, Prediction, Review
 from triage.settings import Settings
 from triage.store import Store, hash_file
 

@@ -126,8 +126,8 @@ def export(
     settings = settings_for_command()
     from triage import queries
     from triage.condition import open_existing
+    from triage.database import reading_sessions
     from triage.export import write_csv, write_json
-    from triage.records import reading_sessions
 
     write = write_csv if format == "csv" else write_json
     engine = open_existing(settings)

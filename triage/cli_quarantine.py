@@ -11,11 +11,12 @@ from sqlalchemy import Engine
 from triage import queries
 from triage.condition import open_existing
 from triage.console import ExitCode, fail, print_json, printable, settings_for_command, stderr, stdout
+from triage.database import reading_sessions, sessions
 from triage.export import record_of
 from triage.intake import utc_now
 from triage.quarantine import hindrance
 from triage.quarantine import retry as try_again
-from triage.records import QUARANTINED, reading_sessions, sessions
+from triage.records import QUARANTINED
 from triage.settings import Settings
 
 quarantine_app = typer.Typer(no_args_is_help=True)

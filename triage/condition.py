@@ -21,8 +21,8 @@ from triage.broker import WATCHER, children_alive, connect, parts_alive
 from triage.broker import is_reachable as broker_is_reachable
 from triage.bundle import BundleError, find_bundle, open_bundle
 from triage.console import printable
+from triage.database import is_reachable, open_database, reading_sessions
 from triage.intake import utc_now
-from triage.records import is_reachable, open_database, reading_sessions
 from triage.schema import is_current
 from triage.settings import Settings
 from triage.stack import PartMissing, check_home, is_running, redis_server

@@ -15,9 +15,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from triage import queries
+from triage.database import reading_sessions, sessions
 from triage.filing import Filing, abandoned
 from triage.pixels import ImageRejected, Limits, read_header
-from triage.records import QUEUED, Image, reading_sessions, sessions
+from triage.records import QUEUED, Image
 from triage.register import Candidate, Register
 from triage.rejections import failed_on_it
 from triage.settings import Settings

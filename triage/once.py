@@ -19,9 +19,9 @@ from triage import queries
 from triage.arrivals import find_files
 from triage.broker import Publisher, children_alive
 from triage.bundle import find_bundle, open_bundle
+from triage.database import open_database, reading_sessions
 from triage.export import record_of
 from triage.intake import Arrival, Intake
-from triage.records import open_database, reading_sessions
 from triage.settings import Settings
 from triage.stack import START_SECONDS, AlreadyRunning, PartMissing, hold_home, is_running, prepare_home, specs_for
 from triage.supervisor import StartFailed, Supervisor

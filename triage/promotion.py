@@ -27,8 +27,8 @@ from sqlalchemy import Engine
 from triage import queries
 from triage.bundle import ACTIVE_FILE, Bundle, BundleError, find_bundle, find_version, open_bundle
 from triage.comparison import Comparison, NotComparable, compare
+from triage.database import reading_sessions, sessions
 from triage.intake import utc_now
-from triage.records import reading_sessions, sessions
 from triage.settings import Settings
 from triage.store import write_durably
 from triage.tryout import PromotionRefused, check

@@ -21,20 +21,9 @@ from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session, selectinload, sessionmaker
 
 from triage import queries
+from triage.database import reading_sessions, sessions
 from triage.intake import utc_now
-from triage.records import (
-    DISCARDED,
-    DONE,
-    PURGED,
-    QUARANTINED,
-    Image,
-    Review,
-    SearchKey,
-    SourceName,
-    Study,
-    reading_sessions,
-    sessions,
-)
+from triage.records import DISCARDED, DONE, PURGED, QUARANTINED, Image, Review, SearchKey, SourceName, Study
 from triage.settings import Settings
 from triage.store import Store
 from triage.worklist_entries import find_by, search_key, search_keys

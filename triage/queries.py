@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, tuple_, update
 from sqlalchemy.orm import Session, selectinload
 
+from triage.database import add_on_commit, derive_on_commit, insert_for
 from triage.records import (
     DISCARDED,
     DONE,
@@ -25,9 +26,6 @@ from triage.records import (
     Review,
     SourceName,
     Study,
-    add_on_commit,
-    derive_on_commit,
-    insert_for,
 )
 from triage.urgency_weights import weigh
 from triage.worklist_entries import refresh

@@ -14,11 +14,12 @@ from datetime import datetime
 import redis
 from sqlalchemy import Engine, func, select
 
+from triage.database import reading_sessions
 from triage.disk_checks import DiskChecks
 from triage.intake import utc_now
 from triage.mismatches import Mismatch
 from triage.queue_checks import broker_takes_more, check_messages
-from triage.records import Image, reading_sessions
+from triage.records import Image
 from triage.row_checks import RowChecks, State, states_after, states_of
 from triage.settings import Settings
 

@@ -10,8 +10,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from triage import queries
+from triage.database import derive_on_commit
 from triage.pixels import Exam, Header, ImageRejected, same_pixel_data
-from triage.records import DISCARDED, PURGED, QUARANTINED, QUEUED, Image, SourceName, Study, derive_on_commit
+from triage.records import DISCARDED, PURGED, QUARANTINED, QUEUED, Image, SourceName, Study
 from triage.store import Filed, Refused, Store
 from triage.worklist_entries import find_by, search_key, search_keys
 

@@ -18,7 +18,7 @@ from triage import queries
 from triage.broker import FOLDER, RESCORE, Publisher, children_alive, connect, in_messages, queue_lengths
 from triage.bundle import find_bundle, open_bundle
 from triage.condition import open_existing
-from triage.records import reading_sessions
+from triage.database import reading_sessions
 from triage.settings import Settings
 from triage.stack import PartMissing
 

@@ -25,9 +25,10 @@ from triage.archive import DATABASE, FOLDERS, ArchiveError, ArchiveReader
 from triage.backup import PAGE
 from triage.broker import WATCHER, children_alive
 from triage.condition import open_existing
+from triage.database import open_database, sessions
 from triage.disk_checks import known_digests
 from triage.intake import utc_now
-from triage.records import PROCESSING, QUEUED, Image, open_database, sessions
+from triage.records import PROCESSING, QUEUED, Image
 from triage.row_checks import is_told
 from triage.schema import alembic_config, migrate
 from triage.settings import Settings

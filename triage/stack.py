@@ -20,11 +20,11 @@ from alembic.util import CommandError
 
 from triage.broker import children_alive, connect, next_in_line, private_socket
 from triage.broker import is_reachable as broker_is_reachable
+from triage.database import is_reachable as database_is_reachable
+from triage.database import open_database
 from triage.exposure import read_sign_in, refusal, sign_in_files
 from triage.mounts import NETWORK_FILE_SYSTEMS, file_system
 from triage.progress import Progress
-from triage.records import is_reachable as database_is_reachable
-from triage.records import open_database
 from triage.schema import migrate
 from triage.settings import Settings, SettingsError
 from triage.supervisor import Spec

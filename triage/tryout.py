@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from triage import queries
 from triage.bundle import Bundle, BundleError, bundle_folders, find_version, open_bundle
 from triage.classifier import load_classifier
-from triage.records import reading_sessions
+from triage.database import reading_sessions
 from triage.settings import Settings
 from triage.synthetic import draw_radiograph
 

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
-from triage.records import DONE, Image, UrgencyTable, add_on_commit
+from triage.database import add_on_commit
+from triage.records import DONE, Image, UrgencyTable
 from triage.urgency import WEIGHTS, urgency
 from triage.worklist_entries import refresh
 

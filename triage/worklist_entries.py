@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from triage.database import insert_for
 from triage.records import (
     DONE,
     LONGEST_KEY,
@@ -38,7 +39,6 @@ from triage.records import (
     SearchKey,
     Study,
     WorklistEntry,
-    insert_for,
 )
 
 _CHUNK = 500

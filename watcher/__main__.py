@@ -11,9 +11,9 @@ import sys
 from sqlalchemy.exc import SQLAlchemyError
 
 from triage.broker import Publisher, connect
+from triage.database import open_database
 from triage.intake import Intake
 from triage.logs import configure_logging
-from triage.records import open_database
 from triage.schema_version import SchemaOutdated, check_not_outdated
 from triage.settings import SettingsError, get_settings
 from triage.stopping import StopRequest

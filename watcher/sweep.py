@@ -14,8 +14,9 @@ from sqlalchemy import Engine
 
 from triage import queries
 from triage.broker import FOLDER, MARKER_KEY, UPLOADS, WATCHER, Publisher, queue_lengths, say_alive, say_gone
+from triage.database import sessions
 from triage.intake import utc_now
-from triage.records import Image, sessions
+from triage.records import Image
 from triage.settings import Settings
 from triage.urgency_weights import bring_up_to_date
 from triage.worklist_entries import raise_overdue

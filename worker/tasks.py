@@ -33,7 +33,7 @@ def _log_our_way(**_: Any) -> None:
 @cache
 def _work() -> Work:
     """What this child works with. Made after the fork: neither connections nor interpreters survive one."""
-    from triage.records import open_database
+    from triage.database import open_database
     from triage.schema_version import check_not_outdated
     from worker.active import ActiveClassifier
 

@@ -22,9 +22,10 @@ from sqlalchemy.orm import Session
 
 from triage import queries
 from triage.classifier import BURNED_IN_ANNOTATION, Bundle, Classification, Classifier
+from triage.database import reading_sessions, sessions
 from triage.intake import utc_now
 from triage.pixels import ImageRejected, Limits, Picture, read_for_network
-from triage.records import Prediction, reading_sessions, sessions
+from triage.records import Prediction
 from triage.rejections import failed_on_it
 from triage.settings import Settings
 from triage.store import Store

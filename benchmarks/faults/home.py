@@ -26,7 +26,7 @@ from sqlalchemy import Engine, text
 
 from benchmarks.faults.planting import Planting, Point
 from triage.broker import connect
-from triage.records import open_database
+from triage.database import open_database
 from triage.samples import draw_radiograph
 from triage.settings import Settings
 from triage.stack import environment_of

@@ -18,7 +18,7 @@ from typing import Final
 from alembic import command
 from sqlalchemy import Engine
 
-from triage.records import open_database
+from triage.database import open_database
 from triage.schema import alembic_config, lock_for_migration, newest_revision
 from triage.schema_version import MIGRATIONS_DIR
 

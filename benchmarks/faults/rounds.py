@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from benchmarks.faults.catalogue import Fault
 from benchmarks.faults.home import Dropped, Home, wait_until
+from triage.database import reading_sessions
 from triage.reconcile import Reconciliation
-from triage.records import DONE, PROCESSING, QUEUED, AuditEvent, Image, Prediction, SourceName, reading_sessions
+from triage.records import DONE, PROCESSING, QUEUED, AuditEvent, Image, Prediction, SourceName
 
 STRIKE_SECONDS = 120.0
 RECOVERY_SECONDS = 150.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from waiting import wait_until
 
-from triage.records import open_database
+from triage.database import open_database
 from triage.schema import migrate
 from triage.settings import Settings
 

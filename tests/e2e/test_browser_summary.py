@@ -15,8 +15,9 @@ from xray_files import dicom_bytes
 
 from dashboard import wording
 from triage import NOTICE
+from triage.database import open_database, sessions
 from triage.intake import utc_now
-from triage.records import Image, open_database, sessions
+from triage.records import Image
 from triage.samples import make_uid
 from triage.verdicts import give_verdict
 

@@ -20,7 +20,8 @@ from dashboard import arrival, connections, model_simulation, quarantine, workli
 from triage import queries, trail, verdicts
 from triage.broker import Publisher
 from triage.bundle import find_bundle, open_bundle
-from triage.records import DISCARDED, NEEDS_REVIEW, QUARANTINED, QUEUED, Image, Study, open_database, sessions
+from triage.database import open_database, sessions
+from triage.records import DISCARDED, NEEDS_REVIEW, QUARANTINED, QUEUED, Image, Study
 from triage.schema import migrate
 from triage.settings import Settings, get_settings
 from triage.trail import TrailFilter

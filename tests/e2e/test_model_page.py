@@ -22,8 +22,9 @@ from dashboard.permission import Person
 from triage import queries
 from triage.bundle import find_bundle
 from triage.comparison import Comparison, Difference
+from triage.database import open_database, sessions
 from triage.intake import utc_now
-from triage.records import Image, Study, open_database, sessions
+from triage.records import Image, Study
 from triage.schema import migrate
 from triage.settings import Settings, get_settings
 from triage.switching import Answer, Request

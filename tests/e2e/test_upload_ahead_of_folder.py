@@ -17,8 +17,9 @@ from xray_files import many_jpegs, png
 from dashboard import wording
 from triage import queries
 from triage.broker import Publisher
+from triage.database import reading_sessions
 from triage.intake import Arrival, Intake
-from triage.records import DONE, QUEUED, reading_sessions
+from triage.records import DONE, QUEUED
 from triage.settings import get_settings
 
 FOLDER_FILES = 1_300

@@ -16,7 +16,8 @@ from PIL import Image as Pillow
 from waiting import wait_until
 
 from triage import queries
-from triage.records import Image, open_database, reading_sessions
+from triage.database import open_database, reading_sessions
+from triage.records import Image
 from triage.samples import draw_radiograph
 from triage.settings import Settings
 

@@ -12,7 +12,8 @@ from live_stack import LiveStack, running, settle
 from sqlalchemy import Engine
 
 from triage import queries
-from triage.records import Image, Study, derive_on_commit, sessions
+from triage.database import derive_on_commit, sessions
+from triage.records import Image, Study
 from triage.settings import Settings
 from triage.worklist_entries import refresh
 

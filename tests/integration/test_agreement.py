@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from triage import queries
 from triage.agreement import Agreement, agreement
-from triage.records import Image, reading_sessions, sessions
+from triage.database import reading_sessions, sessions
+from triage.records import Image
 from triage.verdicts import give_verdict, withdraw_verdict
 
 MakeImage = Callable[..., int]

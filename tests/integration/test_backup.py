@@ -35,10 +35,10 @@ from triage import restore as restore_module
 from triage.archive import ArchiveError, ArchiveReader
 from triage.backup import BackupRefused, back_up
 from triage.broker import FOLDER, MARKER_KEY, Publisher, broker_url
+from triage.database import open_database, sessions
 from triage.intake import utc_now
 from triage.queue_checks import ids_in
 from triage.reconcile import Reconciliation
-from triage.records import open_database, sessions
 from triage.restore import RestoreRefused, restore
 from triage.schema import alembic_config, is_current, migrate
 from triage.settings import Settings

@@ -15,7 +15,8 @@ from xray_files import many_jpegs
 from triage import queries
 from triage.broker import FOLDER
 from triage.classifier import Classification
-from triage.records import Prediction, reading_sessions, sessions
+from triage.database import reading_sessions, sessions
+from triage.records import Prediction
 from worker.work import Work
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from sqlalchemy import Engine, event, text
 from triage import queries
 from triage.agreement import Agreement, agreement, agreement_by_span
 from triage.bundle import Bundle, open_bundle
+from triage.database import reading_sessions, sessions
 from triage.drift import Judged, Reference, body_parts, judged, reference
-from triage.records import Image, Study, reading_sessions, sessions
+from triage.records import Image, Study
 from triage.verdicts import give_verdict
 
 WEEK = timedelta(weeks=1)

@@ -14,8 +14,9 @@ from xray_files import dicom_bytes, jpeg, many_jpegs, png, png_bomb
 
 from triage.broker import Publisher, private_socket
 from triage.bundle import open_bundle
+from triage.database import sessions
 from triage.intake import Intake
-from triage.records import AuditEvent, sessions
+from triage.records import AuditEvent
 from triage.store import Store
 
 

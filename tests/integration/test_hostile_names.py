@@ -14,8 +14,8 @@ from clinic import Clinic
 from xray_files import jpeg
 
 from triage import queries
+from triage.database import reading_sessions
 from triage.export import write_csv
-from triage.records import reading_sessions
 from triage.store import Store
 
 NAMES = [

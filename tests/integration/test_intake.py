@@ -16,10 +16,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from xray_files import dicom, dicom_bytes, jpeg, many_jpegs, png, png_bomb
 
+from triage.database import open_database
 from triage.filing import Filing
 from triage.intake import Arrival, DiskFailed, Intake, Recovered, safe_upload_name
 from triage.pixels import ImageRejected
-from triage.records import open_database
 from triage.settings import Settings
 from triage.store import Filed, Store
 

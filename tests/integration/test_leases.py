@@ -11,7 +11,8 @@ from clinic import LABELS, NOON, prediction, seconds
 from sqlalchemy import Engine, func, select
 
 from triage import queries
-from triage.records import AuditEvent, Image, Prediction, open_database, sessions
+from triage.database import open_database, sessions
+from triage.records import AuditEvent, Image, Prediction
 
 MakeImage = Callable[..., int]
 

@@ -16,8 +16,9 @@ from triage_command import TriageCommand
 import triage.settings
 from triage import promotion, queries
 from triage.bundle import NoSuchVersion, find_bundle
+from triage.database import reading_sessions, sessions
 from triage.promotion import PromotionRefused, promote, roll_back
-from triage.records import AuditEvent, reading_sessions, sessions
+from triage.records import AuditEvent
 from triage.settings import Settings
 
 

@@ -14,10 +14,11 @@ from xray_files import dicom_bytes, jpeg
 
 from triage import queries
 from triage.backup import back_up
+from triage.database import reading_sessions, sessions
 from triage.intake import utc_now
 from triage.purge import Purge, Purged
 from triage.reconcile import Reconciliation
-from triage.records import Review, SearchKey, Study, reading_sessions, sessions
+from triage.records import Review, SearchKey, Study
 from triage.settings import Settings
 from triage.store import Filed, Store
 from triage.verdicts import give_verdict

@@ -18,11 +18,11 @@ from xray_files import jpeg, many_jpegs
 
 from triage import queries, reconcile
 from triage.broker import FOLDER, TASK, UPLOADS, Publisher, broker_url
+from triage.database import sessions
 from triage.filing import Filing
 from triage.intake import Recovered, utc_now
 from triage.mismatches import ADVICE, Mismatch
 from triage.reconcile import Reconciliation
-from triage.records import sessions
 from triage.settings import Settings
 from triage.store import Store
 from triage.worklist_entries import raise_overdue, refresh_all

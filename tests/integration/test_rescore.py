@@ -17,7 +17,8 @@ from xray_files import jpeg, many_jpegs
 
 from triage import queries, rescore
 from triage.classifier import Classification
-from triage.records import Image, Review, reading_sessions, sessions
+from triage.database import reading_sessions, sessions
+from triage.records import Image, Review
 from triage.rescore import run_rescore
 from triage.settings import Settings
 from triage.stack import PartMissing

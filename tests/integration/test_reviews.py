@@ -14,9 +14,10 @@ pytest.importorskip("cv2", reason="needs the train extra")
 from training import DatasetError
 from training.dataset import read_dataset
 from training.reviews import read_reviews
+from triage.database import sessions
 from triage.pixels import Limits
 from triage.records import Image as Row
-from triage.records import Prediction, Review, sessions
+from triage.records import Prediction, Review
 from triage.settings import Settings
 
 LIMITS = Limits(max_bytes=10_000_000, max_pixels=10_000_000, max_side=10_000)

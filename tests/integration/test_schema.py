@@ -17,7 +17,8 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from triage import queries
-from triage.records import Image, Prediction, Record, Review, SourceName, Study, open_database, sessions
+from triage.database import open_database, sessions
+from triage.records import Image, Prediction, Record, Review, SourceName, Study
 from triage.schema import alembic_config, is_current, migrate
 from triage.schema_version import SchemaOutdated, check_not_outdated, revisions
 from triage.settings import Settings
@@ -126,7 +127,7 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
 
 MIGRATE_ON_A_SIGN = """
 import sys
-from triage.records import open_database
+from triage.database import open_database
 from triage.schema import migrate
 engine = open_database(sys.argv[1])
 print("ready", flush=True)

@@ -14,7 +14,7 @@ from xray_files import many_jpegs
 
 from triage import queries
 from triage.broker import FOLDER, UPLOADS, Publisher, connect, queue_lengths
-from triage.records import sessions
+from triage.database import sessions
 from triage.settings import Settings
 from watcher.sweep import Sweep, Swept
 

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, select
 
 from triage import switching
 from triage.bundle import find_bundle
-from triage.records import AuditEvent, reading_sessions
+from triage.database import reading_sessions
+from triage.records import AuditEvent
 from triage.settings import Settings
 from triage.switching import Answer, Request, switch
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from triage import queries, statistics
-from triage.records import DONE, QUARANTINED, QUEUED, Image, reading_sessions, sessions
+from triage.database import reading_sessions, sessions
+from triage.records import DONE, QUARANTINED, QUEUED, Image
 from triage.statistics import Delays, Waiting, quantile
 from triage.trail import PEOPLE, TrailFilter, note_view, search
 

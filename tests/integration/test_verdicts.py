@@ -11,7 +11,8 @@ from sqlalchemy import Engine, func, select
 from xray_files import jpeg
 
 from triage import queries
-from triage.records import Review, reading_sessions, sessions
+from triage.database import reading_sessions, sessions
+from triage.records import Review
 from triage.verdicts import VerdictRefused, give_verdict, withdraw_verdict
 
 

@@ -21,7 +21,8 @@ from xray_files import HEIGHT, WIDTH, dicom_bytes, jpeg, many_jpegs
 
 from triage import queries
 from triage.classifier import Classification
-from triage.records import Prediction, reading_sessions
+from triage.database import reading_sessions
+from triage.records import Prediction
 from triage.samples import draw_radiograph, write_dicom
 from triage.store import Store
 from worker import renders
@@ -275,7 +276,7 @@ def test_work_that_was_taken_back_meanwhile_overwrites_nothing(
 
 def take_back(clinic: Clinic, now: datetime) -> None:
     from triage import queries
-    from triage.records import sessions
+    from triage.database import sessions
 
     with sessions(clinic.engine).begin() as session:
         for image in queries.expired_leases(session, now, 10):

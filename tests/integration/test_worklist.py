@@ -13,17 +13,8 @@ from clinic import LABELS, NOON, Clinic, prediction, seconds
 from sqlalchemy import Engine
 
 from triage import queries, worklist
-from triage.records import (
-    NEEDS_REVIEW,
-    OTHERS,
-    OVERDUE,
-    REVIEWED,
-    Image,
-    Study,
-    WorklistEntry,
-    reading_sessions,
-    sessions,
-)
+from triage.database import reading_sessions, sessions
+from triage.records import NEEDS_REVIEW, OTHERS, OVERDUE, REVIEWED, Image, Study, WorklistEntry
 from triage.urgency_weights import Weights, WeightsRefused, bring_up_to_date, change_weights, current_weights
 from triage.verdicts import give_verdict, withdraw_verdict
 from triage.worklist import Count, Filters, Sort, View, body_parts, read_page

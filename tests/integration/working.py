@@ -15,8 +15,8 @@ from xray_files import dicom_bytes, jpeg, png
 from triage import queries
 from triage.classifier import Classification
 from triage.cli import main
+from triage.database import sessions
 from triage.intake import utc_now
-from triage.records import sessions
 from triage.settings import Settings, get_settings
 from worker.work import Work
 
