@@ -42,6 +42,7 @@ class Viewer {
       this.window = new PictureWindow();
       if (isMoved) this.window.wanted = wanted;
       this.said = undefined;
+      this.hasAsked = false;
       this.moved.style.visibility = "hidden"; // no picture of one patient beside the findings of another
       clearTimeout(this.asking);
     }
@@ -77,7 +78,7 @@ class Viewer {
       this.draw();
       if (data.window && !data.window.windows && !data.window.trouble) {
         // Its values are read once somebody stays with it: whoever pages through the list asks for none.
-        this.asking = setTimeout(() => this.ask({ image: data.image, at: performance.now() }), LOOKED_AT_MILLISECONDS);
+        this.asking = setTimeout(() => this.askFor(this.question()), LOOKED_AT_MILLISECONDS);
       }
     } catch {
       if (this.bringing !== wanted) return;
@@ -99,7 +100,10 @@ class Viewer {
       this.since ??= performance.now();
       const waits = { image: this.data.image, waits: true };
       this.polling = setTimeout(() => this.ask({ ...waits, at: performance.now() }), ASK_AGAIN_MILLISECONDS);
-    } else this.since = undefined;
+    } else {
+      this.since = undefined;
+      this.polling = setTimeout(() => this.askAgain(), UNANSWERED_MILLISECONDS);
+    }
     const slow = this.since !== undefined && performance.now() - this.since > SLOW_MILLISECONDS;
     const said = info?.trouble ?? (slow ? (info.windows ? info.words.slow : info.words.working) : "");
     if (said === this.said) return;
@@ -113,7 +117,7 @@ class Viewer {
     this.draw();
     const again = () => {
       win.wanted = failed;
-      this.ask(this.question());
+      this.askFor(this.question());
       this.draw();
     };
     this.note.append(makeButton(this.data.words, "again", again));
@@ -126,10 +130,26 @@ class Viewer {
     return { ...asked, centre: wanted?.centre ?? null, width: wanted?.width ?? null };
   }
 
+  askFor(question) {
+    this.hasAsked = true;
+    this.ask(question);
+    clearTimeout(this.polling);
+    this.polling = setTimeout(() => this.askAgain(), UNANSWERED_MILLISECONDS);
+  }
+
+  // What is asked while the page is being drawn may be lost: it is asked once more as long as nothing came of it.
+  askAgain() {
+    const { window: win, data, look } = this;
+    const { shown, trouble, pending } = data.window ?? {};
+    if (!data.window || trouble || pending || look || !this.hasAsked) return;
+    const [centre, width] = shown ?? [];
+    if (!win.windows || (win.wanted && !sameWindow(win.wanted, { centre, width }))) this.askFor(this.question());
+  }
+
   // A window was chosen, or its slider let go: now the real one is asked for.
   settle() {
     if (!this.window.windows) return;
-    this.ask(this.question());
+    this.askFor(this.question());
     this.bring();
   }
 

@@ -3,6 +3,7 @@
 
 const ASK_AGAIN_MILLISECONDS = 120;
 const SLOW_MILLISECONDS = 700;
+const UNANSWERED_MILLISECONDS = 1000;
 
 // Which straight line turns the grey of a picture shown with one window into that of another: slope and intercept.
 function lineBetween(from, to, inverted) {

@@ -1,7 +1,26 @@
 // Draws the rows of the worklist. Everything from outside is set as text, never as markup.
 
-const ANSWER_MILLISECONDS = 5000;
+const ANSWER_MILLISECONDS = 8000;
+const ASK_AGAIN_MILLISECONDS = 1500;
 const STEPS = { j: 1, J: 1, ArrowDown: 1, k: -1, K: -1, ArrowUp: -1 };
+
+// On a busy machine the list may be gone for a moment while the page is drawn anew, and come back as it was before: what
+// somebody asked for, and the key that they press then, outlive it.
+const kept = (globalThis.triageWorklist ??= { list: null, asked: null, step: 0, at: 0, isListening: false });
+if (!kept.isListening) {
+  kept.isListening = true;
+  document.addEventListener("keydown", (event) => {
+    if (!kept.list) Object.assign(kept, { step: stepOf(event), at: performance.now() });
+  });
+}
+
+// Which way a key goes in the list; 0 if it is for something else.
+function stepOf(event) {
+  const typing = event.composedPath().some((each) => /^(INPUT|TEXTAREA|SELECT)$/.test(each.tagName ?? "") || each.isContentEditable);
+  const inOther = event.composedPath().some((each) => ["listbox", "menu", "dialog", "radiogroup"].includes(each.role));
+  const changed = event.ctrlKey || event.metaKey || event.altKey || event.shiftKey;
+  return typing || inOther || changed ? 0 : (STEPS[event.key] ?? 0);
+}
 
 function piece(tag, className, text) {
   const made = document.createElement(tag);
@@ -76,14 +95,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   const open = (row) => {
     mark(row.study);
-    list.asked = { study: row.study, until: performance.now() + ANSWER_MILLISECONDS };
+    kept.asked = { study: row.study, page: data.page, until: performance.now() + ANSWER_MILLISECONDS };
     setTriggerValue("opened", row.id);
+    // What is asked while the server draws the page may be lost: it is asked once more if nothing came of it.
+    clearTimeout(list.again);
+    list.again = setTimeout(() => kept.asked?.study === row.study && setTriggerValue("opened", row.id), ASK_AGAIN_MILLISECONDS);
   };
   // Somebody who goes on quickly is ahead of the server: what they asked for last counts until it has answered.
-  if (list.asked && (list.asked.study === data.opened || list.dataset.page !== data.page || performance.now() > list.asked.until)) {
-    list.asked = null;
-  }
-  const isOpen = list.asked ? list.asked.study : data.opened;
+  const { asked } = kept;
+  if (asked && (asked.study === data.opened || asked.page !== data.page || performance.now() > asked.until)) kept.asked = null;
+  const isOpen = kept.asked ? kept.asked.study : data.opened;
 
   if (list.dataset.drawn !== drawn) {
     const turned = list.dataset.page !== data.page;
@@ -114,13 +135,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (turned && at < 0) list.opened = undefined;
   }
 
-  const onKey = (event) => {
-    const step = STEPS[event.key];
-    const typing = event.composedPath().some((each) => /^(INPUT|TEXTAREA|SELECT)$/.test(each.tagName ?? "") || each.isContentEditable);
-    if (!step || typing || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const inOther = event.composedPath().some((each) => ["listbox", "menu", "dialog", "radiogroup"].includes(each.role));
-    if (inOther) return;
-    event.preventDefault();
+  const go = (step) => {
     const buttons = [...list.querySelectorAll("button")];
     const at = buttons.findIndex((button) => button.hasAttribute("aria-current"));
     let wanted = 0;
@@ -134,9 +149,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
     buttons[wanted].focus({ preventScroll: true });
     open(data.rows[wanted]);
   };
+  const onKey = (event) => {
+    const step = stepOf(event);
+    if (!step) return;
+    event.preventDefault();
+    go(step);
+  };
   // This function runs at every refresh, and what it returns only when the list goes.
   document.removeEventListener("keydown", list.onKey);
   list.onKey = onKey;
   document.addEventListener("keydown", onKey);
-  return () => document.removeEventListener("keydown", list.onKey);
+  kept.list = list;
+  if (kept.step && performance.now() - kept.at < ANSWER_MILLISECONDS) go(kept.step);
+  kept.step = 0;
+  return () => {
+    document.removeEventListener("keydown", list.onKey);
+    if (kept.list === list) kept.list = null;
+  };
 }
