@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
+import worker  # noqa: F401 - its processes have one thread each, and so have those of the bare loop
 from benchmarks.pictures import write_pictures
 from benchmarks.running import running_stack
 from triage.database import reading_sessions
@@ -59,17 +60,15 @@ def bare_loop(paths: Sequence[Path], processes: int) -> float:
     """Images per second of some processes that do nothing but decode and classify."""
     context = get_context("spawn")
     barrier = context.Barrier(processes + 1)
-    workers = [
-        context.Process(target=_bare_worker, args=(paths[part::processes], barrier)) for part in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
+    loops = [context.Process(target=_bare_worker, args=(paths[part::processes], barrier)) for part in range(processes)]
+    for loop in loops:
+        loop.start()
     barrier.wait()
     began = time.perf_counter()
     barrier.wait()
     seconds = time.perf_counter() - began
-    for worker in workers:
-        worker.join()
+    for loop in loops:
+        loop.join()
     return len(paths) / seconds
 
 

@@ -131,6 +131,7 @@ def test_the_other_images_of_a_study_are_a_key_away(
     assert images.get_by_role("button", name="1 (AP)").is_disabled()
     page.locator(".stage img").wait_for()
     wait_until(lambda: page.locator(".stage img").evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
+    page.locator("input[data-number=centre]:not([disabled])").wait_for()
     take_screenshots(page, "study")
     page.keyboard.press("ArrowRight")
     page.wait_for_url(f"**image={second}**")

@@ -353,6 +353,7 @@ def test_render_inverts_monochrome1_and_shows_what_a_viewer_shows(triage: Triage
         beside.paste(Pillow.fromarray(stored), (0, 0))
         beside.paste(rendered, (stored.shape[1] + 20, 0))
     folder = Path(os.environ.get("TRIAGE_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
     beside.resize((beside.width // 2, beside.height // 2)).save(folder / "render.png", optimize=True)
 
 

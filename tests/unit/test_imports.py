@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,20 @@ assert len(classifier.classify(numpy.zeros((1, side, side), numpy.uint8))[0].pro
 
 def test_the_command_starts_without_what_only_the_worker_needs(tmp_path: Path) -> None:
     assert not {"ai_edge_litert", "pydicom", "streamlit"} & modules_after("import triage.cli", tmp_path)
+
+
+def test_a_worker_child_computes_in_one_thread_unless_told_otherwise(tmp_path: Path) -> None:
+    # OpenBLAS starts its threads when numpy is loaded.
+    script = (
+        "import worker.tasks, os, numpy; print(os.environ['OPENBLAS_NUM_THREADS'], len(os.listdir('/proc/self/task')))"
+    )
+
+    def said(**asked: str) -> list[str]:
+        plain = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+        command = [sys.executable, "-c", script]
+        return subprocess.run(
+            command, env=plain | asked, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path
+        ).stdout.split()
+
+    assert said() == ["1", "1"]
+    assert said(OPENBLAS_NUM_THREADS="2")[0] == "2"
