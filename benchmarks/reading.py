@@ -168,6 +168,8 @@ async def read_alone(browser: Browser, url: str, kinds: dict[int, str], seen: Se
         await page.context.close()
     page = await open_window(browser, url, "A", seen)
     await start(page, url)
+    for _ in range(colds):
+        seen.note("page interactive, opened again", await start(page, url))
     seen.note("first picture", (await press(page, "j"))[0])
     for pace, pause in (("", 1.0), (", pressed at once", 0.0)):
         for key in "j" * 20 + "k" * 20:

@@ -137,7 +137,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   const go = (step) => {
     const buttons = [...list.querySelectorAll("button")];
-    const at = buttons.findIndex((button) => button.hasAttribute("aria-current"));
+    const marked = buttons.findIndex((button) => button.hasAttribute("aria-current"));
+    // A list that is drawn anew may be behind; the address is not. (It may name an image that is not in the list.)
+    const named = new URLSearchParams(location.search).get("image");
+    const inAddress = kept.asked ? -1 : data.rows.findIndex((row) => String(row.id) === named);
+    const at = inAddress >= 0 ? inAddress : marked;
     let wanted = 0;
     if (at >= 0) wanted = at + step;
     else if (list.gone) wanted = step > 0 ? list.opened : list.opened - 1;
