@@ -26,7 +26,7 @@ from triage.intake import utc_now
 from triage.records import DISCARDED, DONE, PURGED, QUARANTINED, Image, Review, SearchKey, SourceName, Study
 from triage.settings import Settings
 from triage.store import Store
-from triage.worklist_entries import find_by, search_key, search_keys
+from triage.worklist_entries import find_by, study_keys
 
 PAGE: Final = 200
 NO_NAME: Final = "(purged)"
@@ -176,5 +176,4 @@ def _forget_study(session: Session, study_id: int) -> None:
         study.study_instance_uid = study.accession_number = study.study_date = study.study_time = None
         return
     names = session.scalars(select(SourceName.name).join(Image, Image.id == SourceName.image_id).where(here))
-    keys = {key for name in names for key in search_keys(name)}
-    find_by(session, {study_id: keys | ({search_key(study.accession_number)} if study.accession_number else set())})
+    find_by(session, {study_id: study_keys(names, study.accession_number)})

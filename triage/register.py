@@ -14,7 +14,7 @@ from triage.database import derive_on_commit
 from triage.pixels import Exam, Header, ImageRejected, same_pixel_data
 from triage.records import DISCARDED, PURGED, QUARANTINED, QUEUED, Image, SourceName, Study
 from triage.store import Filed, Refused, Store
-from triage.worklist_entries import find_by, search_key, search_keys
+from triage.worklist_entries import find_by, study_keys
 
 UID_CONFLICT = "sop_uid_conflict"
 LONGEST_NAME_BYTES = 1500
@@ -185,9 +185,7 @@ class Register:
         image.names.append(
             SourceName(name=name, source=self._actor, fingerprint=candidate.fingerprint, received_at=self._now)
         )
-        accession_number = image.study.accession_number if image.study else None
-        keys = search_keys(name) | ({search_key(accession_number)} if accession_number else set())
-        self._found_by.append((image, keys))
+        self._found_by.append((image, study_keys([name], image.study.accession_number if image.study else None)))
         derive_on_commit(self._session, image, self._let_be_found)
         return True
 

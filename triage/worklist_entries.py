@@ -185,6 +185,12 @@ def search_keys(name: str) -> set[str]:
     return {search_key(name), search_key(name.rsplit("/", 1)[-1])} - {""}
 
 
+def study_keys(names: Iterable[str], accession_number: str | None) -> set[str]:
+    """What a study is found by: the names of its files, and its accession number."""
+    keys = {key for name in names for key in search_keys(name)}
+    return keys | ({search_key(accession_number)} if accession_number else set())
+
+
 def search_key(text: str) -> str:
     """Text as it is compared in a search."""
     return text.strip().casefold()[:LONGEST_KEY]

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from PIL import Image as Picture
 from sqlalchemy import Engine, text
 
 from benchmarks.faults.planting import Planting, Point
+from benchmarks.pictures import with_comment
 from triage.broker import connect
 from triage.database import open_database
 from triage.samples import draw_radiograph
@@ -161,8 +161,7 @@ class Home:
         outside.mkdir(parents=True)
         names, digests = [], []
         for number in range(count + 1):
-            comment = f"{name}/{number % count}".encode()
-            data = self._picture[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + self._picture[2:]
+            data = with_comment(self._picture, f"{name}/{number % count}")
             (outside / f"{number}.jpg").write_bytes(data)
             names.append(f"{name}/{number}.jpg")
             digests.append(hashlib.sha256(data).hexdigest())

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import Engine
 from waiting import wait_until
 from whole_stack import READER, WAIT_MILLISECONDS, Stack, free_port
 
 from triage.bundle import BundleError, find_bundle, open_bundle
-from triage.settings import Settings
+from triage.database import open_database
+from triage.schema import migrate
+from triage.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -86,6 +89,27 @@ def browser() -> Iterator[Browser]:
         running = driver.chromium.launch(executable_path=found, args=BROWSER_ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Pages that run in this process do so on an empty home, and keep nothing of one test for the next."""
+    streamlit = pytest.importorskip("streamlit")
+    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
+    get_settings.cache_clear()
+    streamlit.cache_resource.clear()
+    yield
+    get_settings.cache_clear()
+    streamlit.cache_resource.clear()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """The migrated database of that home."""
+    made = open_database(Settings(home=tmp_path).database)
+    migrate(made)
+    yield made
+    made.dispose()
 
 
 @pytest.fixture

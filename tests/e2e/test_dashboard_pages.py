@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from triage.broker import Publisher
 from triage.bundle import find_bundle, open_bundle
 from triage.database import open_database, sessions
 from triage.records import DISCARDED, NEEDS_REVIEW, QUARANTINED, QUEUED, Image, Study
-from triage.schema import migrate
 from triage.settings import Settings, get_settings
 from triage.trail import TrailFilter
 from triage.urgency_weights import current_weights
@@ -32,23 +30,12 @@ APP = str(Path(__file__).resolve().parents[2] / "dashboard" / "app.py")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
 @pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
+def _short_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_simulation, "IMAGES", 500)
-    get_settings.cache_clear()
-    st.cache_resource.clear()
-    yield
-    get_settings.cache_clear()
-    st.cache_resource.clear()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_database(Settings(home=tmp_path).database)
-    migrate(made)
-    yield made
-    made.dispose()
 
 
 def shown(app: AppTest) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import streamlit as st
 from bundles import add_images, copy_bundle, held_out, labels_of, make_active
 from clinic import prediction
 from sqlalchemy import Engine
@@ -22,10 +20,9 @@ from dashboard.permission import Person
 from triage import queries
 from triage.bundle import find_bundle
 from triage.comparison import Comparison, Difference
-from triage.database import open_database, sessions
+from triage.database import sessions
 from triage.intake import utc_now
 from triage.records import Image, Study
-from triage.schema import migrate
 from triage.settings import Settings, get_settings
 from triage.switching import Answer, Request
 from triage.urgency_weights import change_weights, current_weights
@@ -34,22 +31,7 @@ from triage.verdicts import give_verdict
 BETTER = Comparison(60, 30, Difference(0.5, 0.4, 0.1, 0.02, 0.18), Difference(1.5, 1.7, -0.2, -0.3, -0.1))
 
 
-@pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
-    get_settings.cache_clear()
-    st.cache_resource.clear()
-    yield
-    get_settings.cache_clear()
-    st.cache_resource.clear()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = open_database(Settings(home=tmp_path).database)
-    migrate(made)
-    yield made
-    made.dispose()
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 @pytest.fixture
