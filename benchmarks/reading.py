@@ -47,6 +47,25 @@ JPEG_2000 = "1.2.840.10008.1.2.4.90"
 BROWSER_ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 console = Console(stderr=True)
 
+# Notes when the first row can be pressed: it is there, and nothing lies over it. Looked at before every frame.
+READY = """
+(() => {
+  const look = () => {
+    for (const each of document.querySelectorAll("*")) {
+      const row = each.shadowRoot?.querySelector("button[data-image]");
+      if (!row) continue;
+      const { x, y, width, height } = row.getBoundingClientRect();
+      if (row.contains(each.shadowRoot.elementFromPoint(x + width / 2, y + height / 2))) {
+        window.readyAt = performance.now();
+        return;
+      }
+    }
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})();
+"""
+
 # Notes when a key is pressed, and when another picture than the one before is painted: there, decoded, and visible.
 WATCH = """
 addEventListener("keydown", () => (window.pressedAt = performance.now()), true);
@@ -131,7 +150,7 @@ async def open_window(browser: Browser, url: str, name: str, seen: Seen) -> Page
     """A window of somebody's own, which notes what goes wrong in it."""
     context = await browser.new_context(viewport={"width": 1366, "height": 768})
     await context.add_cookies([{"name": "triage_reader", "value": name, "url": url}])
-    await context.add_init_script(WATCH)
+    await context.add_init_script(READY + WATCH)
     page = await context.new_page()
     page.set_default_timeout(LONGEST_MS)
     page.on("pageerror", lambda error: seen.note_error(f"script: {error}"))
@@ -153,11 +172,10 @@ async def press(page: Page, key: str) -> tuple[float, int]:
 
 
 async def start(page: Page, url: str) -> float:
-    """Milliseconds from nothing until the first row can be pressed."""
-    began = time.perf_counter()
+    """Milliseconds from when the browser sets out for the page until its first row can be pressed."""
     await page.goto(url)
-    await page.locator("button[data-image]").first.click(trial=True)
-    return (time.perf_counter() - began) * 1000
+    handle = await page.wait_for_function("() => window.readyAt")
+    return float(await handle.json_value())
 
 
 async def read_alone(browser: Browser, url: str, kinds: dict[int, str], seen: Seen, colds: int) -> None:

@@ -16,8 +16,8 @@ import streamlit as st
 
 from dashboard import wording_viewer
 from dashboard.connections import store
-from dashboard.picture import serve
-from triage.pixels import PNG, ImageRejected, Limits
+from dashboard.picture_route import held_address
+from triage.pixels import ImageRejected, Limits
 from triage.settings import get_settings
 from triage.window_renderer import WindowRenderer
 
@@ -42,6 +42,7 @@ class _Held:
     windows: Future[dict[str, Any] | None] | None = None
     chosen: tuple[float, float] | None = None
     picture: Future[bytes] | None = None
+    url: str | None = None
     is_new: bool = False
     times: int = 0
 
@@ -77,6 +78,7 @@ def take(slot: str, asked: Asked | None, image_id: int, sha256: str) -> None:
     if held.picture is not None:
         held.picture.cancel()  # the window has moved on
     held.chosen = chosen
+    held.url = None
     held.picture = None if chosen is None else _line().submit(_renderer().render, path, *chosen, limits)
 
 
@@ -97,7 +99,8 @@ def answer(slot: str, image_id: int) -> dict[str, Any]:
     windows = held.windows.result() if held.windows is not None and _is_well(held.windows) else None
     url = None
     if held.picture is not None and _is_well(held.picture):
-        url = serve(held.picture.result(), PNG, f"window_{slot}")
+        held.url = held.url or held_address(held.picture.result())
+        url = held.url
     return {
         "windows": windows,
         "none": windows is None and held.windows is not None and _is_well(held.windows),

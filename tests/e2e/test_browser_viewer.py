@@ -154,7 +154,7 @@ def test_a_picture_that_cannot_be_fetched_is_not_the_one_before(stack: Stack, pa
         else:
             route.abort()
 
-    page.route(f"{stack.url}/media/*", answer_the_first)
+    page.route(f"{stack.url}/picture/*", answer_the_first)
     page.goto(f"{stack.url}/?image={first}")
     picture = page.locator(".stage img")
     wait_until(lambda: picture.count() and picture.evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)

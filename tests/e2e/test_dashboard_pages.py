@@ -15,7 +15,7 @@ from clinic import prediction
 from sqlalchemy import Engine, select
 from streamlit.testing.v1 import AppTest
 
-from dashboard import arrival, connections, model_simulation, quarantine, worklist_export
+from dashboard import connections, model_simulation, quarantine, worklist_export
 from triage import queries, trail, verdicts
 from triage.broker import Publisher
 from triage.bundle import find_bundle, open_bundle
@@ -26,7 +26,7 @@ from triage.trail import TrailFilter
 from triage.urgency_weights import current_weights
 from triage.worklist import Filters
 
-APP = str(Path(__file__).resolve().parents[2] / "dashboard" / "app.py")
+APP = str(Path(__file__).resolve().parents[2] / "dashboard" / "script.py")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -44,9 +44,7 @@ def shown(app: AppTest) -> str:
 
 
 def run() -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=30)
-    app.session_state[arrival.STYLED] = True  # no browser is there that would say so
-    return app.run()
+    return AppTest.from_file(APP, default_timeout=30).run()
 
 
 def add_quarantined(engine: Engine, name: str, code: str = "damaged", sha256: str | None = "ab" * 32) -> int:
