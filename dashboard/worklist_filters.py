@@ -47,7 +47,7 @@ def _show_order(place: Place) -> None:
         key=_SORT,
         on_change=changed,
         label_visibility="collapsed",
-        width=190,
+        width=225,
     )
 
 

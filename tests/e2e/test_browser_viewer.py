@@ -155,7 +155,7 @@ def test_a_picture_that_cannot_be_fetched_is_not_the_one_before(stack: Stack, pa
             route.abort()
 
     page.route(f"{stack.url}/picture/*", answer_the_first)
-    page.goto(f"{stack.url}/?image={first}")
+    page.goto(f"{stack.url}/?image={first}&search=unfetched-")
     picture = page.locator(".stage img")
     wait_until(lambda: picture.count() and picture.evaluate("i => i.complete && i.naturalWidth"), "the picture", 20)
     page.locator(f"button[data-image='{second}']").click()

@@ -127,7 +127,7 @@ def test_a_wide_original_reaches_the_browser_byte_for_byte(filled: Stack, page: 
     filled.drop("wide.png", png(901, height=2000))
     image = filled.wait_for("wide.png")
     page.goto(f"{filled.url}/?image={image.id}")
-    page.locator(".stage img").wait_for()
+    page.locator(".stage img[src]").wait_for()
     source = page.locator(".stage img").get_attribute("src")
     assert page.request.get(f"{filled.url}{source}").body() == png(901, height=2000)
 
