@@ -131,6 +131,7 @@ def cases(studies: int) -> Iterator[tuple[str, Filters, Sort]]:
         ),
         "one name": Filters(search=f"xray-{studies // 2}."),
         "a name's beginning": Filters(search="xray-12"),
+        "a tenth of the names": Filters(search="xray-1"),
         "every name's beginning": Filters(search="xray"),
         "an accession number": Filters(search=f"A{studies // 3}"),
         "no such name": Filters(search="nobody"),

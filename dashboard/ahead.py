@@ -6,13 +6,11 @@ They are not shown: what is shown is noted in the audit trail first (`reader.may
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from dashboard import connections, reader
+from dashboard.browser import part
 from dashboard.picture import picture_url
 from dashboard.viewer import FETCHING
 from triage.records import Image
@@ -38,11 +36,4 @@ def fetch(image_id: int) -> None:
         images = [session.get(Image, each) for each in wanted]
     urls = [url for image in images if image is not None and (url := picture_url(image)) is not None]
     with st.container(key="unseen_ahead"):
-        _component()(data={"urls": urls}, key="ahead")
-
-
-@cache
-def _component() -> Any:
-    here = Path(__file__)
-    script = here.with_name(FETCHING).read_text(encoding="utf-8") + here.with_suffix(".js").read_text(encoding="utf-8")
-    return st.components.v2.component("triage_ahead", js=script)
+        part("ahead", FETCHING, "ahead.js")(data={"urls": urls}, key="ahead")

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
-STYLE = Path(__file__).with_name("style.css")
-ARRIVAL = Path(__file__).with_suffix(".js")
+from dashboard import browser
+
 DRAWS = ("BidiComponent", "Html", "Selectbox", "TextInput", "ButtonGroup", "Button")
 """Streamlit's names of the scripts that draw what stands on the worklist. What it does not know is left out."""
 
@@ -81,7 +81,7 @@ def complete(page: bytes) -> bytes:
     hints = "".join(
         f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in scripts_to_come(page)
     )
-    ours = f"<style>{STYLE.read_text(encoding='utf-8')}</style><script>{ARRIVAL.read_text(encoding='utf-8')}</script>"
+    ours = f"<style>{browser.read('style.css')}</style><script>{browser.read('arrival.js')}</script>"
     return page.replace(b"</head>", f"{hints}</head>".encode(), 1).replace(b"</body>", f"{ours}</body>".encode(), 1)
 
 

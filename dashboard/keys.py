@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import Any
-
 import streamlit as st
 
 from dashboard import wording_keys
+from dashboard.browser import part
 
 _HTML = (
     '<button class="open" type="button" aria-haspopup="dialog"></button>'
@@ -16,17 +13,6 @@ _HTML = (
     '<header><h2 id="title"></h2><button class="close" type="button"></button></header><div class="groups"></div>'
     "</dialog>"
 )
-
-
-@cache
-def _component() -> Any:
-    here = Path(__file__)
-    return st.components.v2.component(
-        "triage_keys",
-        html=_HTML,
-        css=here.with_suffix(".css").read_text(encoding="utf-8"),
-        js=here.with_suffix(".js").read_text(encoding="utf-8"),
-    )
 
 
 def show() -> None:
@@ -38,4 +24,4 @@ def show() -> None:
         "groups": wording_keys.GROUPS,
     }
     with st.container(key="keys"):
-        _component()(data=data, key="keys_list")
+        part("keys", "piece.js", "keys.js", html=_HTML, style="keys.css")(data=data, key="keys_list")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from dashboard import (
+    browser,
     connections,
     entrance,
     garbage,
@@ -30,12 +29,12 @@ from triage.settings import SettingsError, get_settings
 from triage.stack import PartMissing
 
 # A picture of our own: the browser would fetch a Material icon from the internet.
-ICON = Path(__file__).with_name("icon.svg")
+ICON = browser.read("icon.svg")
 
 
 def show() -> None:
     """Draw the page that was asked for."""
-    st.set_page_config(page_title=wording.TITLE, page_icon=ICON.read_text(encoding="utf-8"), layout="wide")
+    st.set_page_config(page_title=wording.TITLE, page_icon=ICON, layout="wide")
     if not _admit():
         status_strip.show_notice()
         return

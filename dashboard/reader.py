@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
-from functools import cache
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from dashboard import connections, permission, wording
+from dashboard.browser import part
 from dashboard.permission import Action, Person
 from triage.intake import utc_now
 from triage.settings import get_settings
@@ -29,14 +29,6 @@ _NAME = "reader_name"
 _NAME_FIELD = "reader_name_field"
 _VIEWED = "reader_viewed_{slot}"
 _SLOTS = ("open", "beside")
-
-# A cookie of the browser's session: the name outlives a reload of the page, and not the browser.
-_KEEP_NAME = """
-export default function ({ data }) {
-  const kept = data.name ? encodeURIComponent(data.name) : "; max-age=0";
-  document.cookie = `${data.cookie}=${kept}; path=/; samesite=strict`;
-}
-"""
 
 
 def person() -> Person | None:
@@ -93,7 +85,7 @@ def keep_name() -> None:
     told = st.session_state.get(_NAME)
     if told is not None and not signed_in():
         with st.container(key="unseen"):
-            _name_keeper()(data={"cookie": COOKIE, "name": told}, key="name_keeper")
+            part("name_keeper", "name_keeper.js")(data={"cookie": COOKIE, "name": told}, key="name_keeper")
 
 
 def may(action: Action) -> bool:
@@ -135,11 +127,6 @@ def may_see_all(image_ids: Sequence[int], slot: str = _SLOTS[0]) -> bool:
 def put_away(slot: str) -> None:
     """Nothing is open there any more."""
     st.session_state.pop(_VIEWED.format(slot=slot), None)
-
-
-@cache
-def _name_keeper() -> Any:
-    return st.components.v2.component("triage_name_keeper", js=_KEEP_NAME)
 
 
 def _clean(told: str) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from dashboard import connections, detail, markup, reader, wording_summary
+from dashboard.browser import HERE, part
 from dashboard.markup import element, text
 from dashboard.summary_sheet import FIT_ON_A_PAGE, sheet
 from triage import queries
@@ -17,21 +15,11 @@ from triage.records import Study
 
 MOST_IMAGES = 20
 POLL_SECONDS = 2.0
-STYLE = Path(__file__).with_suffix(".css")
-PRINT_STYLE = Path(__file__).with_name("summary_print.css")
-
-_PRINT = """
-export default function ({ data, parentElement }) {
-  const button = parentElement.querySelector("button");
-  button.textContent = data.says;
-  button.onclick = () => window.print();
-}
-"""
 
 
 def show() -> None:
-    """The sheet of the study that the address names; the style sheet beside this file makes it fit for paper."""
-    st.html(STYLE)
+    """The sheet of the study that the address names; its style sheet makes it fit for paper."""
+    st.html(HERE / "summary.css")
     named = st.query_params.get("study", "")
     if not (named.isascii() and named.isdigit() and len(named) < 19):
         st.html(markup.alert(wording_summary.NO_STUDY_NAMED.format(link=wording_summary.LINK)))
@@ -58,16 +46,9 @@ def _show_bar(count: int) -> None:
     if count > MOST_IMAGES:
         said += " " + wording_summary.CUT.format(most=MOST_IMAGES)
     with st.container(horizontal=True, vertical_alignment="center", key="print"):
-        _print_button()(data={"says": wording_summary.PRINT}, key="print_button", width="content")
+        button = part("print", "print_button.js", html='<button type="button"></button>', style="summary_print.css")
+        button(data={"says": wording_summary.PRINT}, key="print_button", width="content")
         st.html(element("span", text(said), class_="hint"))
-
-
-@cache
-def _print_button() -> Any:
-    button = '<button type="button"></button>'
-    return st.components.v2.component(
-        "triage_print", html=button, css=PRINT_STYLE.read_text(encoding="utf-8"), js=_PRINT
-    )
 
 
 def _look_again(waiting: Collection[int]) -> None:

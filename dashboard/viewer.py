@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import streamlit as st
 
 from dashboard import windowing, wording_viewer
+from dashboard.browser import part
 from triage.pixels import DICOM
 from triage.records import Image
 
 Slot = Literal["open", "beside"]
 FETCHING = "viewer_fetching.js"
-SCRIPTS = (FETCHING, "viewer_picture.js", "viewer_window.js", "viewer_tools.js", "viewer.js")
-"""One after the other they are one module."""
+SCRIPTS = ("piece.js", FETCHING, "viewer_picture.js", "viewer_window.js", "viewer_tools.js", "viewer.js")
 
 _HTML = (
     '<svg class="filters" aria-hidden="true"><filter color-interpolation-filters="sRGB"><feComponentTransfer>'
@@ -24,17 +22,6 @@ _HTML = (
     '<div class="note" role="status"></div></div>'
     '<div class="tools" role="toolbar"></div>'
 )
-
-
-@cache
-def _component() -> Any:
-    here = Path(__file__)
-    return st.components.v2.component(
-        "triage_viewer",
-        html=_HTML,
-        css=here.with_suffix(".css").read_text(encoding="utf-8"),
-        js="\n".join(here.with_name(name).read_text(encoding="utf-8") for name in SCRIPTS),
-    )
 
 
 def show_picture(image: Image, url: str, *, slot: Slot = "open", compact: bool = False) -> None:
@@ -82,7 +69,8 @@ def _draw(slot: Slot, image_id: int, values: str | None, data: dict[str, Any]) -
             windowing.take(slot, st.session_state[key].get("asked"), image_id, values)
 
     window = None if values is None else _window(windowing.answer(slot, image_id))
-    _component()(data={**data, "window": window}, key=key, on_asked_change=take)
+    picture_part = part("viewer", *SCRIPTS, html=_HTML, style="viewer.css")
+    picture_part(data={**data, "window": window}, key=key, on_asked_change=take)
 
 
 def _window(answer: dict[str, Any]) -> dict[str, Any] | None:

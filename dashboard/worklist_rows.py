@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 import streamlit as st
 
 from dashboard import markup, wording, wording_worklist
+from dashboard.browser import part
 from triage.records import DONE, OVERDUE, REVIEWED, WorklistEntry
 
 _KEY = "worklist_rows"
@@ -78,17 +77,6 @@ def _badge(entry: WorklistEntry) -> str | None:
     return wording.NEEDS_REVIEW if entry.image.needs_review else None
 
 
-@cache
-def _component() -> Any:
-    here = Path(__file__)
-    return st.components.v2.component(
-        "triage_worklist_rows",
-        html="<ol></ol>",
-        css=here.with_suffix(".css").read_text(encoding="utf-8"),
-        js=here.with_suffix(".js").read_text(encoding="utf-8"),
-    )
-
-
 def show_rows(rows: Sequence[Row], opened: int | None, page: str) -> Turn | None:
     """Draw the rows.
 
@@ -101,7 +89,8 @@ def show_rows(rows: Sequence[Row], opened: int | None, page: str) -> Turn | None
         Whether a key went on beyond the end of the page; only in the one run that follows.
     """
     data = {"rows": list(rows), "opened": opened, "page": page, "title": wording.WORKLIST}
-    turned = _component()(data=data, key=_KEY, on_opened_change=_choose, on_turned_change=lambda: None).turned
+    rows_part = part("worklist_rows", "piece.js", "worklist_rows.js", html="<ol></ol>", style="worklist_rows.css")
+    turned = rows_part(data=data, key=_KEY, on_opened_change=_choose, on_turned_change=lambda: None).turned
     return "next" if turned == "next" else "previous" if turned == "previous" else None
 
 

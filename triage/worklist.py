@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, any_, false, func, literal, or_, select, tuple_, union
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from triage.records import DONE, LANES, OVERDUE, REVIEWED, Image, SearchKey, WorklistEntry
@@ -26,6 +26,13 @@ POSITION_LIMIT: Final = 1_000
 """And those before a page up to here."""
 SEARCH_LIMIT: Final = 2_000
 """Where a search finds very many, this many of them are counted."""
+FETCH_LIMIT: Final = 25_000
+"""What a search finds is fetched and sorted up to here; more are met on the way through the list."""
+BOUNDS_LIMIT: Final = 100_000
+"""And up to this many of them are looked at for the lowest and highest number of a study."""
+
+_BY_NAME: Final = "NOT INDEXED"
+"""The hint for SQLite where studies are found by their names: by their numbers, then."""
 
 Sort = Literal["triage", "confidence_down", "confidence_up", "urgency", "oldest", "newest"]
 Cursor = tuple[Any, ...]
@@ -167,6 +174,8 @@ class _Reading:
         # Another order of the same: what was found out of the filters holds for it too.
         self._few_by: str | None = self._find_few() if like is None else like._few_by
         self._counted: dict[int, Count] = {} if like is None else like._counted
+        if like is not None and self._few_by is None and filters.search:
+            self.__dict__["_bounds"] = like._bounds
         # In its own order the top lane goes by wait: there a study has waited too long whatever the model says of it.
         self._by_wait = sort == "triage" and OVERDUE in filters.lanes
         self._lanes_in_order = tuple(lane for lane in filters.lanes if not (self._by_wait and lane == OVERDUE))
@@ -175,20 +184,19 @@ class _Reading:
 
     def _find_few(self) -> str | None:
         """The hint by which the studies that fit are found, if one filter alone lets few through; else None."""
-        candidates: list[tuple[str, Any]] = []
+        candidates: dict[str, Any] = {}
         if self._filters.search:
-            candidates.append(("NOT INDEXED", select(_found_by(self._filters.search).subquery())))
+            candidates[_BY_NAME] = select(_found_by(self._filters.search).subquery())
         alone = {f"ix_worklist_{name}": [condition] for name, condition in self._equal.items()}
         if self._dates:
             alone["ix_worklist_received_at"] = [WorklistEntry.lane.in_(LANES), *self._dates]
         for index, conditions in alone.items():
             query = select(WorklistEntry.study_id).with_hint(WorklistEntry, f"INDEXED BY {index}", "sqlite")
             query = query.where(WorklistEntry.status == self._filters.status, *conditions)
-            candidates.append((f"INDEXED BY {index}", query))
-        sizes = [self._number(query.limit(COUNT_LIMIT + 1)) for _, query in candidates]
-        if not sizes or min(sizes) > COUNT_LIMIT:
-            return None
-        return candidates[sizes.index(min(sizes))][0]
+            candidates[f"INDEXED BY {index}"] = query
+        sizes = {hint: self._number(query.limit(_most(hint) + 1)) for hint, query in candidates.items()}
+        few = {hint: size for hint, size in sizes.items() if size <= _most(hint)}
+        return min(few, key=lambda hint: few[hint]) if few else None
 
     def _few(self, lanes: Sequence[int]) -> Select[Any]:
         """Select the few studies that fit, in no order."""
@@ -196,8 +204,14 @@ class _Reading:
         conditions = [WorklistEntry.status == self._filters.status, WorklistEntry.lane.in_(lanes)]
         conditions += [*self._equal.values(), *self._dates]
         if self._filters.search:
-            conditions.append(WorklistEntry.study_id.in_(_found_by(self._filters.search)))
-        return self._entries(self._few_by).where(*conditions).limit(COUNT_LIMIT)
+            conditions.append(self._is_one_of(_found_by(self._filters.search)))
+        return self._entries(self._few_by).where(*conditions).limit(_most(self._few_by))
+
+    def _is_one_of(self, found: Any) -> ColumnElement[bool]:
+        """Whether a study is among the few that were found: PostgreSQL reads the whole table if it may choose."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            return WorklistEntry.study_id == any_(func.array(select(found.subquery()).scalar_subquery()))
+        return WorklistEntry.study_id.in_(found)
 
     def _filters_lanes(self) -> tuple[int, ...]:
         """The lanes that are counted: those of the filters but for the lane itself."""
@@ -233,7 +247,19 @@ class _Reading:
             *self._equal.values(),
             *self._dates,
         )
-        return query.where(_is_found_by(self._filters.search)) if self._filters.search else query
+        return query.where(*self._bounds, _is_found_by(self._filters.search)) if self._filters.search else query
+
+    @cached_property
+    def _bounds(self) -> list[ColumnElement[bool]]:
+        """Between which numbers the studies lie that a search finds, where that is known.
+
+        Names and numbers of studies often grow together. Each study on the way is compared with two numbers, in a tenth
+        of the time that it takes to look for its names.
+        """
+        found = _found_by(self._filters.search).limit(BOUNDS_LIMIT + 1).subquery()
+        row = self._session.execute(select(func.count(), func.min(found.c.study_id), func.max(found.c.study_id))).one()
+        number, lowest, highest = row
+        return [] if number > BOUNDS_LIMIT or not number else [WorklistEntry.study_id.between(lowest, highest)]
 
     # -- a page -------------------------------------------------------------------------------------------
 
@@ -352,7 +378,7 @@ class _Reading:
             few = self._few(lanes).with_only_columns(WorklistEntry.lane).subquery()
             query = select(few.c.lane, func.count()).group_by(few.c.lane)
             found = self._by_lane(query)
-            return {lane: Count(found.get(lane, 0)) for lane in lanes}
+            return {lane: _capped(found.get(lane, 0)) for lane in lanes}
         if self._filters.search:
             return self._count_search()
         return {lane: self._count_lane(lane) for lane in lanes}
@@ -360,8 +386,7 @@ class _Reading:
     def _count_lane(self, lane: int) -> Count:
         index = self._index_of_filters() or self._index_of_order()
         fit = self._in_lane(lane, index).with_only_columns(WorklistEntry.study_id)
-        number = self._number(fit.limit(COUNT_LIMIT + 1))
-        return Count(min(number, COUNT_LIMIT), number <= COUNT_LIMIT)
+        return _capped(self._number(fit.limit(COUNT_LIMIT + 1)))
 
     def _count_search(self) -> dict[int, Count]:
         """Where a search finds very many, those that are first by name tell how many each lane has at least."""
@@ -387,6 +412,15 @@ class _Reading:
 
     def _number(self, query: Select[Any]) -> int:
         return self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
+
+
+def _most(hint: str) -> int:
+    """How many are few, by how they are found."""
+    return FETCH_LIMIT if hint == _BY_NAME else COUNT_LIMIT
+
+
+def _capped(number: int) -> Count:
+    return Count(min(number, COUNT_LIMIT), number <= COUNT_LIMIT)
 
 
 def _between(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:

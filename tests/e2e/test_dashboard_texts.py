@@ -245,7 +245,7 @@ def test_numbers_on_the_deepest_shade_have_enough_contrast() -> None:
 
 
 def test_every_text_colour_has_enough_contrast() -> None:
-    style = (PROJECT_DIR / "dashboard" / "style.css").read_text(encoding="utf-8")
+    style = (PROJECT_DIR / "dashboard" / "browser" / "style.css").read_text(encoding="utf-8")
     theme = (PROJECT_DIR / "dashboard" / ".streamlit" / "config.toml").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--triage-([a-z-]+): (#[0-9a-f]{6})", style))
     background = re.search(r'backgroundColor = "(#[0-9a-f]{6})"', theme)

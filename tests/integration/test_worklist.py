@@ -110,6 +110,33 @@ def test_pages_visit_every_study_once_in_order_both_ways(
     assert seen == expected(engine, sort)
 
 
+@pytest.mark.parametrize(
+    ("fetched", "bounded"), [(100, 100), (5, 100), (5, 5)], ids=["fetched", "met between two studies", "met anywhere"]
+)
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_search_shows_all_that_it_finds_in_order_however_many_they_are(
+    engine: Engine, with_ties: list[int], monkeypatch: pytest.MonkeyPatch, sort: Sort, fetched: int, bounded: int
+) -> None:
+    monkeypatch.setattr(worklist, "FETCH_LIMIT", fetched)
+    monkeypatch.setattr(worklist, "BOUNDS_LIMIT", bounded)
+    march = with_ties[5:17]
+    with sessions(engine).begin() as session:
+        entries = list(session.query(WorklistEntry))
+        find_by(
+            session,
+            {each.study_id: {f"2026-0{3 if each.image_id in march else 4}-{each.study_id}.jpg"} for each in entries},
+        )
+    pages = walk(engine, sort, Filters(search="2026-03"))
+    in_order = [image_id for image_id in expected(engine, sort) if image_id in march]
+    assert shown(*pages) == in_order
+    page, seen = pages[-1], shown(pages[-1])
+    with reading_sessions(engine)() as session:
+        while page.previous is not None:
+            page = read_page(session, Filters(search="2026-03"), sort, size=SIZE, before=page.previous)
+            seen = shown(page) + seen
+    assert seen == in_order
+
+
 def test_a_study_that_arrives_while_somebody_pages_shifts_nothing(
     engine: Engine, with_ties: list[int], make_image: MakeImage
 ) -> None:

@@ -46,8 +46,8 @@ def literal_words(source: str) -> list[tuple[int, str]]:
     for node, drawn in _nodes_on_screen(ast.parse(source)):
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
             continue
-        if node.value.lstrip().startswith("export default "):
-            continue  # a script for the browser
+        if node.value.startswith(("public, ", "private, ")):
+            continue  # what caches are told
         said = MARKUP.sub("", node.value)
         if TWO_WORDS.search(said) or (drawn and TITLE_WORD.fullmatch(said.strip())):
             found.append((node.lineno, node.value))

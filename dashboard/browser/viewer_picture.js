@@ -1,12 +1,5 @@
 // How a picture comes onto the stage, and what lies over it.
 
-function piece(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
 // Amber where the model looked, clear where it did not. Drawn as small as it is; the browser makes it smooth.
 function paintHeat(canvas, rows, ratio) {
   const small = document.createElement("canvas");

@@ -1,12 +1,5 @@
 // The list of keys. While it is open, no key reaches the page below: A would be a verdict.
 
-function piece(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
 function drawGroup([title, keys]) {
   const section = piece("section");
   const list = piece("dl");

@@ -22,13 +22,6 @@ function stepOf(event) {
   return typing || inOther || changed ? 0 : (STEPS[event.key] ?? 0);
 }
 
-function piece(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
 function draw(row, opened, open) {
   const item = document.createElement("li");
   const button = piece("button");
