@@ -136,6 +136,7 @@ def cases(studies: int) -> Iterator[tuple[str, Filters, Sort]]:
         "an accession number": Filters(search=f"A{studies // 3}"),
         "no such name": Filters(search="nobody"),
         "name and type": Filters(search="xray", label=LABELS[0]),
+        "name and day": Filters(search="xray", since=END - 40 * day, until=END - 39 * day),
     }
     for name, which in filters.items():
         for sort in ("triage", "confidence_down", "urgency", "oldest"):

@@ -11,12 +11,12 @@ from starlette.middleware import Middleware
 
 from dashboard import frontend, garbage, listening, pages, picture_route
 
-__all__ = ["app", "pages"]
+__all__ = ["app", "pages"]  # the pages are imported here, before the first visitor and before anything is set apart
 
 
 @asynccontextmanager
-async def _ready(_: st.App) -> AsyncIterator[None]:
-    """Before the first visitor: all modules are imported."""
+async def _quick(_: st.App) -> AsyncIterator[None]:
+    """What makes answers quick, once the server listens and before anybody asks."""
     listening.send_at_once()
     garbage.set_apart()
     yield
@@ -24,7 +24,10 @@ async def _ready(_: st.App) -> AsyncIterator[None]:
 
 app = st.App(
     Path(__file__).with_name("script.py"),
-    lifespan=_ready,
-    routes=[picture_route.route()],
-    middleware=[Middleware(listening.OnlyWhereSaid), Middleware(frontend.Frontend)],
+    lifespan=_quick,
+    middleware=[
+        Middleware(listening.Guard),
+        Middleware(picture_route.Pictures),
+        Middleware(frontend.Frontend),
+    ],
 )

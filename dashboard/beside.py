@@ -45,9 +45,8 @@ def show(image: Image, pair: Pair) -> bool:
         with column:
             head = element("span", text(f"{wording_viewer.WHICH[slot]} · ")) + element("b", text(says))
             st.html(element("p", head, class_="which", title=wording_viewer.WHICH_HELP[slot]))
-            url = picture_url(each)
-            if url is None:
+            if picture_url(each) is None:
                 st.html(element("p", text(wording.NO_PICTURE), class_="hint"))
             else:
-                show_picture(each, url, slot=slot, compact=True)
+                show_picture(each, slot=slot, compact=True)
     return True

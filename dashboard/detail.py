@@ -75,13 +75,12 @@ def _show_done(image: Image, pair: Pair | None) -> None:
         st.html(element("div", _said(image.predictions[-1]), class_="said"))
         return
     prediction = image.predictions[-1]
-    url = picture_url(image)
     picture_side, said_side = st.columns([61, 39], gap="small")
     with picture_side:
-        if url is None:
+        if picture_url(image) is None:
             st.html(element("p", text(wording.NO_PICTURE), class_="hint"))
         else:
-            show_picture(image, url)
+            show_picture(image)
     with said_side:
         st.html(element("div", _said(prediction), class_="said"))
     verdict.show(image)

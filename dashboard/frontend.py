@@ -24,6 +24,8 @@ DRAWS = ("BidiComponent", "Html", "Selectbox", "TextInput", "ButtonGroup", "Butt
 """Streamlit's names of the scripts that draw what stands on the worklist. What it does not know is left out."""
 
 _IMPORTED = re.compile(r'(?:from|import)"\./([\w.-]+\.js)"')
+# The page is completed here: as a whole, in plain text, whatever the browser has of Streamlit's own.
+_NOT_PASSED_ON = (b"accept-encoding", b"if-modified-since", b"if-none-match", b"if-range", b"range")
 _CACHING = "public, immutable, max-age=31536000"  # a year, as Streamlit says: a name has the hash of its content in it
 
 
@@ -42,8 +44,8 @@ class Frontend:
         elif (asset := self._assets.get(scope["path"])) is not None:
             await _asset(asset)(scope, receive, send)
         elif "text/html" in Headers(scope=scope).get("accept", ""):
-            headers = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-            await self._app({**scope, "headers": headers}, receive, _Completed(send).send)
+            headers = [header for header in scope["headers"] if header[0] not in _NOT_PASSED_ON]
+            await self._app({**scope, "headers": headers, "extensions": {}}, receive, _Completed(send).send)
         else:
             await self._app(scope, receive, send)
 

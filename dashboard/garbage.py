@@ -8,7 +8,11 @@ page waited for it, because nothing else runs meanwhile. What is frozen is not l
 from __future__ import annotations
 
 import gc
+import time
 from functools import cache
+
+EARLY_SECONDS = 600.0
+_began = time.monotonic()
 
 
 def set_apart() -> None:
@@ -19,5 +23,9 @@ def set_apart() -> None:
 
 @cache
 def set_apart_once(page: str) -> None:
-    """The same, the first time that a page was drawn: more was imported and prepared for it."""
-    set_apart()
+    """The same, the first time that a page was drawn: more was imported and prepared for it.
+
+    Only while the process is young: later there is more that belongs to people who will leave, and would stay.
+    """
+    if time.monotonic() - _began < EARLY_SECONDS:
+        set_apart()

@@ -1,4 +1,4 @@
-"""Where the browser gets pictures: addresses that this process made for it, and the route that answers for them.
+"""Where the browser gets pictures: addresses that this process made for it, and what answers for them.
 
 Streamlit's own store of media would hold every picture in memory, and forgets one for a moment while a page is drawn
 anew; a browser that asks in that moment gets none. Here a file goes out from where it lies. Whoever has an address gets
@@ -16,9 +16,9 @@ from threading import Lock
 from typing import Final
 
 import streamlit as st
-from starlette.requests import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboard.connections import store
 from triage.pixels import JPEG, PNG
@@ -27,7 +27,8 @@ LIFE_SECONDS: Final = 3600
 """An address holds for this long at least, and twice as long at most: until then the same picture has the same one."""
 
 RENDER: Final = "render"
-_KINDS: Final = {"jpeg": JPEG, "png": PNG, RENDER: PNG}
+WINDOW: Final = "window"
+_KINDS: Final = {"jpeg": JPEG, "png": PNG, RENDER: PNG, WINDOW: PNG}
 # No X-ray stays in the cache of a browser that others use, too; and nothing else is made of its bytes than a picture.
 _HEADERS: Final = {"cache-control": "private, no-store", "x-content-type-options": "nosniff"}
 _KEY: Final = secrets.token_bytes(32)
@@ -35,6 +36,23 @@ _MOST_HELD_BYTES: Final = 100_000_000
 
 _held: OrderedDict[str, bytes] = OrderedDict()
 _holding = Lock()
+
+
+class Pictures:
+    """ASGI middleware that answers for pictures, and passes all else on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._prefix = _address("")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the picture, or that there is none."""
+        is_asked = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not is_asked or not scope["path"].startswith(self._prefix):
+            await self._app(scope, receive, send)
+            return
+        response = await run_in_threadpool(_answer, scope["path"].removeprefix(self._prefix))
+        await response(scope, receive, send)
 
 
 def file_address(sha256: str, kind: str) -> str:
@@ -49,31 +67,40 @@ def file_address(sha256: str, kind: str) -> str:
     return _address(f"{said}.{_sign(said)}")
 
 
-def held_address(png: bytes) -> str:
-    """The address of a picture that lies nowhere; it is forgotten when enough newer ones have come."""
-    name = secrets.token_hex(16)
+def window_address(sha256: str, name: str, png: bytes) -> str:
+    """The address of a picture that lies in no file. It is kept as long as pages ask for its address, and some more.
+
+    Args:
+        sha256: of the original: once that is gone, so is this.
+        name: of the picture, among those of all originals.
+        png: the picture.
+    """
     with _holding:
         _held[name] = png
+        _held.move_to_end(name)
         while len(_held) > 1 and sum(map(len, _held.values())) > _MOST_HELD_BYTES:
             _held.popitem(last=False)
-    return _address(f"held.{name}")
+    return file_address(f"{sha256}-{name}", WINDOW)
 
 
-async def _answer(request: Request) -> Response:
-    name: str = request.path_params["name"]
-    kind, _, rest = name.partition(".")
-    if kind == "held":
-        with _holding:
-            png = _held.get(rest)
-        return _missing() if png is None else Response(png, media_type=PNG, headers=_HEADERS)
+def _answer(name: str) -> Response:
     said, _, signature = name.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _sign(said).encode()):
         return _missing()
-    kind, sha256, until = said.split(".")
+    kind, of, until = said.split(".")
+    sha256, _, window = of.partition("-")
     path = store().render(sha256) if kind == RENDER else store().original(sha256)
-    if time.time() > int(until) or not path.is_file():
+    try:
+        found = path.stat()
+    except OSError:
         return _missing()
-    return FileResponse(path, media_type=_KINDS[kind], headers=_HEADERS)
+    if time.time() > int(until):
+        return _missing()
+    if kind != WINDOW:
+        return FileResponse(path, media_type=_KINDS[kind], headers=_HEADERS, stat_result=found)
+    with _holding:
+        png = _held.get(window)
+    return _missing() if png is None else Response(png, media_type=PNG, headers=_HEADERS)
 
 
 def _missing() -> Response:
@@ -87,8 +114,3 @@ def _sign(said: str) -> str:
 def _address(name: str) -> str:
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"{'/' + base if base else ''}/picture/{name}"
-
-
-def route() -> Route:
-    """For the application that serves the pages."""
-    return Route(_address("{name}"), _answer)

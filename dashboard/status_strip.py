@@ -47,9 +47,7 @@ def show_strip() -> None:
 
 def show_notice() -> None:
     """What this program is, and what it is not; on every page."""
-    # In its place from the start: the style sheet comes a moment later.
-    place = "position:fixed;inset:auto 0 0 0"
-    st.html(markup.element("p", markup.text(NOTICE), class_="notice", style=place))
+    st.html(markup.element("p", markup.text(NOTICE), class_="notice"))
 
 
 def trouble(reachable: bool, children: int) -> str | None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import windowing, wording_viewer
 from dashboard.browser import part
+from dashboard.picture import picture_url
 from triage.pixels import DICOM
 from triage.records import Image
 
@@ -24,12 +25,11 @@ _HTML = (
 )
 
 
-def show_picture(image: Image, url: str, *, slot: Slot = "open", compact: bool = False) -> None:
+def show_picture(image: Image, *, slot: Slot = "open", compact: bool = False) -> None:
     """Draw the picture with its tools.
 
     Args:
         image: with its predictions loaded.
-        url: where the browser gets the picture.
         slot: the open image, or the one beside it.
         compact: whether it shares its place with another picture.
     """
@@ -38,7 +38,6 @@ def show_picture(image: Image, url: str, *, slot: Slot = "open", compact: bool =
     if compact:
         words |= {name: (short, "") for name, short in wording_viewer.SHORT.items()}
     data = {
-        "url": url,
         "alt": wording_viewer.PICTURE.format(id=image.id),
         "image": image.id,
         "heat": prediction.heat_map,
@@ -49,16 +48,16 @@ def show_picture(image: Image, url: str, *, slot: Slot = "open", compact: bool =
     }
     # Of a file that was not DICOM nothing more can be had than its browser has.
     values = image.sha256 if image.media_type == DICOM else None
-    _draw(slot, image.id, values, data)
+    _draw(slot, image, values, data)
 
 
 @st.fragment
-def _draw(slot: Slot, image_id: int, values: str | None, data: dict[str, Any]) -> None:
+def _draw(slot: Slot, image: Image, values: str | None, data: dict[str, Any]) -> None:
     """The component alone: a window is asked for, and comes, without drawing the page again.
 
     Args:
         slot: which of the pictures it is.
-        image_id: of its image.
+        image: whose it is. Its address is asked for with each drawing, because none holds for ever.
         values: SHA-256 of an original that has more values than the picture shows; None if it has not.
         data: for the browser.
     """
@@ -66,11 +65,11 @@ def _draw(slot: Slot, image_id: int, values: str | None, data: dict[str, Any]) -
 
     def take() -> None:
         if values is not None:
-            windowing.take(slot, st.session_state[key].get("asked"), image_id, values)
+            windowing.take(slot, st.session_state[key].get("asked"), image.id, values)
 
-    window = None if values is None else _window(windowing.answer(slot, image_id))
+    window = None if values is None else _window(windowing.answer(slot, image.id))
     picture_part = part("viewer", *SCRIPTS, html=_HTML, style="viewer.css")
-    picture_part(data={**data, "window": window}, key=key, on_asked_change=take)
+    picture_part(data={**data, "url": picture_url(image), "window": window}, key=key, on_asked_change=take)
 
 
 def _window(answer: dict[str, Any]) -> dict[str, Any] | None:

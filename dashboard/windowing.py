@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import streamlit as st
 
 from dashboard import wording_viewer
 from dashboard.connections import store
-from dashboard.picture_route import held_address
+from dashboard.picture_route import window_address
 from triage.pixels import ImageRejected, Limits
 from triage.settings import get_settings
 from triage.window_renderer import WindowRenderer
@@ -42,7 +43,8 @@ class _Held:
     windows: Future[dict[str, Any] | None] | None = None
     chosen: tuple[float, float] | None = None
     picture: Future[bytes] | None = None
-    url: str | None = None
+    sha256: str = ""
+    name: str = ""
     is_new: bool = False
     times: int = 0
 
@@ -78,7 +80,7 @@ def take(slot: str, asked: Asked | None, image_id: int, sha256: str) -> None:
     if held.picture is not None:
         held.picture.cancel()  # the window has moved on
     held.chosen = chosen
-    held.url = None
+    held.sha256, held.name = sha256, secrets.token_hex(8)
     held.picture = None if chosen is None else _line().submit(_renderer().render, path, *chosen, limits)
 
 
@@ -99,8 +101,7 @@ def answer(slot: str, image_id: int) -> dict[str, Any]:
     windows = held.windows.result() if held.windows is not None and _is_well(held.windows) else None
     url = None
     if held.picture is not None and _is_well(held.picture):
-        held.url = held.url or held_address(held.picture.result())
-        url = held.url
+        url = window_address(held.sha256, held.name, held.picture.result())
     return {
         "windows": windows,
         "none": windows is None and held.windows is not None and _is_well(held.windows),

@@ -137,10 +137,6 @@ DATABASE_AWAY = (
 )
 DATABASE_MISSING = "The dashboard cannot show anything yet: {problem}."
 SETTINGS_WRONG = "A setting cannot be used: {problem}"
-LISTENS_ELSEWHERE = (
-    "The dashboard was started on an address that its settings do not know of. Start it with “triage up” or "
-    "“streamlit run dashboard/app.py”; docs/dashboard.md says what another address needs."
-)
 
 # -- who is at the screen ---------------------------------------------------------------------------------
 

@@ -18,9 +18,10 @@ def is_loopback(address: str | None) -> bool:
     if address == "localhost":
         return True
     try:
-        return ipaddress.ip_address((address or "").strip("[]")).is_loopback
+        known = ipaddress.ip_address((address or "").strip("[]"))
     except ValueError:
         return False
+    return (getattr(known, "ipv4_mapped", None) or known).is_loopback  # ::ffff:127.0.0.1 is how IPv6 sees IPv4's
 
 
 def sign_in_problem(section: Mapping[str, Any]) -> str | None:

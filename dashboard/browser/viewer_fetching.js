@@ -1,7 +1,7 @@
 // Pictures on their way into the browser.
 
-// Fetched and decoded, but not yet seen: what goes onto the stage is then there at once and whole. The server forgets a
-// picture for a moment while it draws the page anew: then it is asked again.
+// Fetched and decoded, but not yet seen: what goes onto the stage is then there at once and whole. A network may stumble:
+// what fails is asked for again.
 async function fetchPicture(url) {
   for (const pause of [100, 300, 900, 0]) {
     const picture = new Image();

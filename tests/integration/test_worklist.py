@@ -129,12 +129,39 @@ def test_a_search_shows_all_that_it_finds_in_order_however_many_they_are(
     pages = walk(engine, sort, Filters(search="2026-03"))
     in_order = [image_id for image_id in expected(engine, sort) if image_id in march]
     assert shown(*pages) == in_order
+    assert {page.total.is_exact for page in pages} == {fetched >= len(march)}
     page, seen = pages[-1], shown(pages[-1])
     with reading_sessions(engine)() as session:
         while page.previous is not None:
             page = read_page(session, Filters(search="2026-03"), sort, size=SIZE, before=page.previous)
             seen = shown(page) + seen
     assert seen == in_order
+
+
+def test_a_search_that_finds_more_than_is_counted_says_so_and_shows_all(
+    engine: Engine, with_ties: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worklist, "COUNT_LIMIT", 5)
+    with sessions(engine).begin() as session:
+        find_by(session, {each.study_id: {f"x-{each.study_id}"} for each in session.query(WorklistEntry)})
+    pages = walk(engine, "confidence_down", Filters(search="x-"))
+    assert sorted(shown(*pages)) == with_ties
+    lanes = {lane: (count.number, count.is_exact) for lane, count in pages[0].lanes.items()}
+    assert lanes == {OVERDUE: (5, False), NEEDS_REVIEW: (3, True), OTHERS: (5, False), REVIEWED: (2, True)}
+    assert not pages[0].total.is_exact
+
+
+@pytest.mark.parametrize("fetched", [100, 5], ids=["fetched", "met on the way"])
+def test_a_number_finds_its_study_and_the_names_that_begin_so(
+    engine: Engine, with_ties: list[int], monkeypatch: pytest.MonkeyPatch, fetched: int
+) -> None:
+    monkeypatch.setattr(worklist, "FETCH_LIMIT", fetched)
+    with sessions(engine).begin() as session:
+        entries = list(session.query(WorklistEntry))
+        wanted = entries[20].study_id
+        find_by(session, {each.study_id: {f"{wanted}-{each.study_id}.jpg"} for each in entries[:12]})
+    found = shown(*walk(engine, "oldest", Filters(search=str(wanted))))
+    assert sorted(found) == sorted([each.image_id for each in entries[:12]] + [entries[20].image_id])
 
 
 def test_a_study_that_arrives_while_somebody_pages_shifts_nothing(

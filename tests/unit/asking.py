@@ -8,7 +8,9 @@ from typing import Any
 from starlette.types import ASGIApp
 
 
-def ask(app: ASGIApp, path: str, *, over: str = "127.0.0.1", kind: str = "http") -> tuple[int, dict[str, str], bytes]:
+def ask(
+    app: ASGIApp, path: str, *, over: str | None = "127.0.0.1", kind: str = "http", method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer; of a refused WebSocket the code that it was closed with.
 
     Args:
@@ -16,6 +18,8 @@ def ask(app: ASGIApp, path: str, *, over: str = "127.0.0.1", kind: str = "http")
         path: what is asked for.
         over: the address of this machine that the question came to.
         kind: `http` or `websocket`.
+        method: of HTTP.
+        headers: further ones, with `_` for `-`.
     """
     said: list[Any] = []
     heard: list[Any] = [{"type": f"{kind}.connect"} if kind == "websocket" else {"type": "http.request", "body": b""}]
@@ -26,18 +30,19 @@ def ask(app: ASGIApp, path: str, *, over: str = "127.0.0.1", kind: str = "http")
     async def send(message: Any) -> None:
         said.append(message)
 
+    further = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {
         "type": kind,
-        "method": "GET",
+        "method": method,
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
-        "headers": [(b"accept", b"text/html"), (b"accept-encoding", b"gzip")],
-        "server": (over, 8501),
+        "headers": [(b"accept", b"text/html"), (b"accept-encoding", b"gzip"), *further],
+        "server": None if over is None else (over, 8501),
         "client": ("192.0.2.7", 40000),
     }
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
     if said[0]["type"] == "websocket.close":
         return said[0]["code"], {}, b""
-    headers = {name.decode(): value.decode() for name, value in said[0].get("headers", [])}
-    return said[0].get("status", 0), headers, b"".join(each.get("body", b"") for each in said[1:])
+    answered = {name.decode(): value.decode() for name, value in said[0].get("headers", [])}
+    return said[0].get("status", 0), answered, b"".join(each.get("body", b"") for each in said[1:])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +18,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from streamlit import file_util
 
 from dashboard import app as served
-from dashboard import frontend, listening
+from dashboard import frontend, listening, picture_route
+from triage.settings import get_settings
 
 STATIC = Path(file_util.get_static_dir())
 
@@ -31,12 +36,15 @@ def scripts_of(page: bytes) -> set[str]:
 
 def streamlit_alone() -> Starlette:
     async def page(_: Request) -> Response:
-        return HTMLResponse((STATIC / "index.html").read_bytes(), headers={"etag": '"1"', "last-modified": "now"})
+        return FileResponse(STATIC / "index.html")  # which answers 304, and with a part, where it is asked to
 
     async def health(_: Request) -> Response:
         return PlainTextResponse("ok", headers={"etag": '"2"'})
 
-    routes = [Route("/worklist", page), Route("/_stcore/health", health)]
+    async def script(_: Request) -> Response:
+        return PlainTextResponse("from disk")
+
+    routes = [Route("/worklist", page), Route("/static/js/{name:path}", script), Route("/_stcore/health", health)]
     return Starlette(routes=routes, middleware=[Middleware(GZipMiddleware)])  # as Streamlit has it for its pages
 
 
@@ -65,9 +73,18 @@ def test_a_script_of_streamlits_is_answered_from_memory_as_it_is_on_disk() -> No
     assert headers["cache-control"] == "public, immutable, max-age=31536000"
 
 
-@pytest.mark.parametrize("path", ["/static/js/../../index.html", "/static/js/none.js", "/static/", "/static/js/%2e%2e"])
-def test_nothing_but_streamlits_own_files_is_answered_from_memory(path: str) -> None:
-    assert ask(frontend.Frontend(streamlit_alone()), path)[0] == 404
+@pytest.mark.parametrize("name", ["../../index.html", "none.js", "", "%2e%2e/%2e%2e/index.html", "TextInput.js/.."])
+def test_nothing_but_streamlits_own_files_is_answered_from_memory(name: str) -> None:
+    assert ask(frontend.Frontend(streamlit_alone()), f"/static/js/{name}")[2] == b"from disk"
+
+
+def test_a_browser_that_knows_streamlits_own_page_gets_ours_all_the_same() -> None:
+    app = streamlit_alone()
+    known = ask(app, "/worklist")[1]["etag"]
+    for asks in ({"if-none-match": known}, {"range": "bytes=0-9"}):
+        status, _, page = ask(frontend.Frontend(app), "/worklist", **asks)
+        assert status == 200, asks
+        assert b"--triage-text" in page
 
 
 def test_other_answers_pass_as_they_are() -> None:
@@ -86,7 +103,7 @@ def test_small_answers_leave_at_once() -> None:
 
 def test_what_imports_made_is_not_looked_at_with_each_drawing() -> None:
     async def start() -> int:
-        async with served._ready(served.app):
+        async with served._quick(served.app):
             return gc.get_freeze_count()
 
     try:
@@ -105,19 +122,58 @@ def echo() -> Starlette:
     return Starlette(routes=[Route("/", hello), WebSocketRoute("/stream", stream)])
 
 
-@pytest.mark.parametrize("over", ["127.0.0.1", "::1"])
-def test_what_comes_over_loopback_is_let_in(over: str) -> None:
-    assert ask(listening.OnlyWhereSaid(echo()), "/", over=over)[2] == b"hello"
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[listening.Guard]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    yield listening.Guard(echo())
+    get_settings.cache_clear()
 
 
-def test_a_server_that_listens_elsewhere_than_its_settings_say_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("over", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_what_comes_over_loopback_is_let_in(guarded: listening.Guard, over: str) -> None:
+    assert ask(guarded, "/", over=over)[2] == b"hello"
+
+
+@pytest.mark.parametrize("over", ["192.0.2.1", "2001:db8::1", "", None])
+def test_what_others_reach_shows_nothing_without_sign_in(guarded: listening.Guard, over: str | None) -> None:
     """`uvicorn dashboard.app:app --host 0.0.0.0` asks no setting of Streamlit's."""
-    guarded = listening.OnlyWhereSaid(echo())
-    monkeypatch.setattr(listening.st, "get_option", {"server.address": "127.0.0.1"}.get)
-    status, _, body = ask(guarded, "/", over="192.0.2.1")
+    status, _, body = ask(guarded, "/", over=over)
     assert status == 403
-    assert b"triage up" in body
-    assert ask(guarded, "/stream", over="192.0.2.1", kind="websocket")[0] == 1000
-    # Where the settings know of it, `entrance` decides.
-    monkeypatch.setattr(listening.st, "get_option", {"server.address": "0.0.0.0"}.get)
+    assert b"nobody signs in" in body
+    assert ask(guarded, "/stream", over=over, kind="websocket")[0] == 1000
+
+
+def test_what_others_reach_is_let_in_with_sign_in(guarded: listening.Guard, tmp_path: Path) -> None:
+    names = ("redirect_uri", "client_id", "client_secret", "server_metadata_url")
+    (tmp_path / ".streamlit").mkdir()
+    secrets = tmp_path / ".streamlit" / "secrets.toml"
+    secrets.write_text("[auth]\n" + "".join(f'{name} = "x"\n' for name in names) + f'cookie_secret = "{"s" * 40}"\n')
     assert ask(guarded, "/", over="192.0.2.1")[2] == b"hello"
+
+
+def test_a_container_whose_port_is_published_on_loopback_is_let_in(
+    guarded: listening.Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIAGE_PUBLISHED_ON_LOOPBACK", "true")
+    get_settings.cache_clear()
+    assert ask(guarded, "/", over="172.17.0.2")[2] == b"hello"
+
+
+def test_a_server_of_another_kind_is_held_to_the_settings_beside_the_script(tmp_path: Path) -> None:
+    """Streamlit reads them from the folder of the script, if nothing has asked for one of them before."""
+    asked = "from dashboard.app import app; import streamlit as st; print([st.get_option(name) for name in {names}])"
+    names = ["server.address", "browser.gatherUsageStats", "client.showErrorDetails", "global.minCachedMessageSize"]
+    command = [sys.executable, "-c", asked.format(names=names)]
+    said = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, check=True
+    )
+    assert said.stdout.decode().strip() == "['127.0.0.1', False, 'none', 1000000000000.0]"
+
+
+def test_guard_pictures_and_page_stand_before_streamlit() -> None:
+    """In this order: what is refused gets no picture either."""
+    names = [each.cls for each in served.app._user_middleware]
+    assert names == [listening.Guard, picture_route.Pictures, frontend.Frontend]
