@@ -14,11 +14,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, any_, false, func, literal, or_, select, tuple_, union
+from sqlalchemy import ColumnElement, Select, and_, any_, func, literal, or_, select, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from triage.records import DONE, LANES, OVERDUE, REVIEWED, Image, SearchKey, WorklistEntry
-from triage.worklist_entries import search_key
+from triage.records import DONE, LANES, OVERDUE, REVIEWED, Image, WorklistEntry
+from triage.worklist_search import found_by, is_found_by
 
 COUNT_LIMIT: Final = 10_000
 """Studies are counted up to here; there may be more."""
@@ -185,7 +185,7 @@ class _Reading:
         """The hint by which the studies that fit are found, if one filter alone lets few through; else None."""
         candidates: dict[str, Any] = {}
         if self._filters.search:
-            candidates[_BY_NAME] = select(_found_by(self._filters.search).subquery())
+            candidates[_BY_NAME] = select(found_by(self._filters.search).subquery())
         alone = {f"ix_worklist_{name}": [condition] for name, condition in self._equal.items()}
         if self._dates:
             alone["ix_worklist_received_at"] = [WorklistEntry.lane.in_(LANES), *self._dates]
@@ -203,9 +203,9 @@ class _Reading:
         conditions = [WorklistEntry.status == self._filters.status, WorklistEntry.lane.in_(lanes)]
         conditions += [*self._equal.values(), *self._dates]
         if self._few_by == _BY_NAME:
-            conditions.append(self._is_one_of(_found_by(self._filters.search)))
+            conditions.append(self._is_one_of(found_by(self._filters.search)))
         elif self._filters.search:
-            conditions.append(_is_found_by(self._filters.search))
+            conditions.append(is_found_by(self._filters.search))
         return self._entries(self._few_by).where(*conditions).limit(_most(self._few_by))
 
     def _is_one_of(self, found: Any) -> ColumnElement[bool]:
@@ -248,7 +248,7 @@ class _Reading:
             *self._equal.values(),
             *self._dates,
         )
-        return query.where(*self._bounds, _is_found_by(self._filters.search)) if self._filters.search else query
+        return query.where(*self._bounds, is_found_by(self._filters.search)) if self._filters.search else query
 
     def _find_bounds(self) -> list[ColumnElement[bool]]:
         """Between which numbers the studies lie that a search finds, where they are met on the way and it is known.
@@ -258,7 +258,7 @@ class _Reading:
         """
         if not self._filters.search or self._few_by is not None:
             return []
-        found = _found_by(self._filters.search).limit(BOUNDS_LIMIT + 1).subquery()
+        found = found_by(self._filters.search).limit(BOUNDS_LIMIT + 1).subquery()
         row = self._session.execute(select(func.count(), func.min(found.c.study_id), func.max(found.c.study_id))).one()
         number, lowest, highest = row
         return [] if number > BOUNDS_LIMIT or not number else [WorklistEntry.study_id.between(lowest, highest)]
@@ -392,7 +392,7 @@ class _Reading:
 
     def _count_search(self) -> dict[int, Count]:
         """Where a search finds very many, those that are first by name tell how many each lane has at least."""
-        some = select(_found_by(self._filters.search).subquery()).limit(SEARCH_LIMIT).subquery()
+        some = select(found_by(self._filters.search).subquery()).limit(SEARCH_LIMIT).subquery()
         query = select(WorklistEntry.lane, func.count())
         query = query.with_hint(WorklistEntry, "NOT INDEXED", "sqlite").group_by(WorklistEntry.lane)
         query = query.where(WorklistEntry.study_id.in_(select(some)), WorklistEntry.status == self._filters.status)
@@ -438,39 +438,6 @@ def _beyond(value: Any, study_id: Any, cursor: Cursor, column: Any, *, down: boo
 
 def _order(value: Any, study_id: Any, *, down: bool) -> tuple[Any, Any]:
     return (value.desc(), study_id.desc()) if down else (value.asc(), study_id.asc())
-
-
-def _is_key(key: str) -> ColumnElement[bool]:
-    return and_(SearchKey.key >= key, SearchKey.key < key + "\U0010ffff")
-
-
-def _number_in(key: str) -> int | None:
-    number = key.removeprefix("#")
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None
-
-
-def _found_by(text: str) -> Any:
-    """Select the studies that a text finds."""
-    key = search_key(text)
-    found: list[Select[Any]] = [select(SearchKey.study_id).where(_is_key(key) if key else false())]
-    number = _number_in(key)
-    if number is not None:
-        found.append(select(Image.study_id).where(Image.id == number, Image.study_id.is_not(None)))
-        found.append(select(WorklistEntry.study_id).where(WorklistEntry.study_id == number))
-    return union(*found) if len(found) > 1 else found[0]
-
-
-def _is_found_by(text: str) -> ColumnElement[bool]:
-    """Whether a text that finds very many studies finds this one."""
-    key = search_key(text)
-    found: ColumnElement[bool] = (
-        select(SearchKey.study_id).where(SearchKey.study_id == WorklistEntry.study_id, _is_key(key)).exists()
-    )
-    number = _number_in(key)
-    if number is None:
-        return found
-    of_image = select(Image.study_id).where(Image.id == number, Image.study_id.is_not(None))
-    return or_(found, WorklistEntry.study_id == number, WorklistEntry.study_id.in_(of_image))
 
 
 def body_parts(session: Session, status: str = DONE) -> list[str]:

@@ -444,7 +444,7 @@ def test_the_commands_of_the_containers_do_the_work(containers: Containers, inbo
 
     for name in ("dashboard", "worker", "watcher"):
         status = containers.stop(name)
-        # uvicorn, which serves the dashboard, ends in order and then hands the signal on, so that whoever waits sees it.
+        # uvicorn, which serves the dashboard, ends in order and then hands the signal on.
         wanted = -signal.SIGTERM if name == "dashboard" else 0
         assert status == wanted, f"{name} ended with {status}"
         assert containers.check_health(name).returncode != 0, f"{name} is gone, and its health check must say so"
