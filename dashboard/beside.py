@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard import connections, reader, wording, wording_viewer
+from dashboard import connections, reader, wording_viewer
 from dashboard.markup import element, text
-from dashboard.picture import picture_url
 from dashboard.viewer import Slot, show_picture
 from triage import queries
 from triage.records import DONE, Image
@@ -45,8 +44,5 @@ def show(image: Image, pair: Pair) -> bool:
         with column:
             head = element("span", text(f"{wording_viewer.WHICH[slot]} · ")) + element("b", text(says))
             st.html(element("p", head, class_="which", title=wording_viewer.WHICH_HELP[slot]))
-            if picture_url(each) is None:
-                st.html(element("p", text(wording.NO_PICTURE), class_="hint"))
-            else:
-                show_picture(each, slot=slot, compact=True)
+            show_picture(each, slot=slot, compact=True)
     return True

@@ -10,7 +10,6 @@ import streamlit as st
 from dashboard import beside, connections, markup, reader, verdict, wording, wording_summary
 from dashboard.beside import Pair
 from dashboard.markup import element, text
-from dashboard.picture import picture_url
 from dashboard.viewer import show_picture
 from triage import queries
 from triage.records import DISCARDED, DONE, PROCESSING, PURGED, QUARANTINED, QUEUED, AuditEvent, Image, Prediction
@@ -77,10 +76,7 @@ def _show_done(image: Image, pair: Pair | None) -> None:
     prediction = image.predictions[-1]
     picture_side, said_side = st.columns([61, 39], gap="small")
     with picture_side:
-        if picture_url(image) is None:
-            st.html(element("p", text(wording.NO_PICTURE), class_="hint"))
-        else:
-            show_picture(image)
+        show_picture(image)
     with said_side:
         st.html(element("div", _said(prediction), class_="said"))
     verdict.show(image)

@@ -15,24 +15,19 @@ from triage.settings import Settings
 APP = Path(__file__).with_name("app.py")
 
 
-def problem_with(address: str | None, settings: Settings) -> str | None:
-    """Why nothing may be shown on an address; None if it may."""
-    sign_in = read_sign_in(sign_in_files(APP))
-    return refusal(address, sign_in, published_on_loopback=settings.published_on_loopback)
-
-
 def admit(settings: Settings) -> bool:
     """Whether whoever asks may see the pages; if not, the page says what to do.
 
     This is asked in every run of the script, so that Streamlit's own start command is held to the same rule as
     `triage up`: the server may listen, but it has nothing to show.
     """
+    sign_in = read_sign_in(sign_in_files(APP))
     address = st.get_option("server.address") if runtime.exists() else "127.0.0.1"  # no server: a test of the pages
-    problem = problem_with(address, settings)
+    problem = refusal(address, sign_in, published_on_loopback=settings.published_on_loopback)
     if problem is not None:
         st.html(markup.alert(problem))
         return False
-    if not read_sign_in(sign_in_files(APP)):
+    if not sign_in:
         return True
     if not reader.signed_in():
         with st.container(key="entrance"):

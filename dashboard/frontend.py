@@ -12,13 +12,13 @@ import re
 from functools import cache, lru_cache
 from pathlib import Path
 
-import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
 from dashboard import browser
+from dashboard.listening import address_of
 
 DRAWS = ("BidiComponent", "Html", "Selectbox", "TextInput", "ButtonGroup", "Button")
 """Streamlit's names of the scripts that draw what stands on the worklist. What it does not know is left out."""
@@ -34,8 +34,7 @@ class Frontend:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-        self._assets = {f"{'/' + base if base else ''}/static/{name}": path for name, path in _assets().items()}
+        self._assets = {address_of(f"/static/{name}"): path for name, path in _assets().items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for a script of Streamlit's; complete its page; leave all else as it is."""

@@ -7,13 +7,14 @@ import socket
 from contextlib import suppress
 
 import psutil
+import streamlit as st
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from dashboard import wording
-from dashboard.entrance import problem_with
-from triage.exposure import is_loopback
+from dashboard.entrance import APP
+from triage.exposure import is_loopback, read_sign_in, refusal, sign_in_files
 from triage.settings import SettingsError, get_settings
 
 
@@ -28,6 +29,12 @@ def send_at_once() -> None:
             if each.status == psutil.CONN_LISTEN and each.fd >= 0:
                 with socket.socket(fileno=os.dup(each.fd)) as listening:
                     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def address_of(path: str) -> str:
+    """The address, on this server, of a path that begins with a slash: Streamlit may serve all under a base path."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}{path}" if base else path
 
 
 class Guard:
@@ -58,6 +65,7 @@ def _problem(scope: Scope) -> str | None:
     if is_loopback(address):
         return None
     try:
-        return problem_with(address, get_settings())
+        published = get_settings().published_on_loopback
     except SettingsError as error:
         return wording.SETTINGS_WRONG.format(problem=error)
+    return refusal(address, read_sign_in(sign_in_files(APP)), published_on_loopback=published)

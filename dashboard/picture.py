@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dashboard import picture_route
-from dashboard.connections import store
 from triage.pixels import DICOM, JPEG, PNG
 from triage.records import DONE, Image
 
@@ -38,6 +37,4 @@ def preview_url(image: Image) -> str | None:
 def _url(image: Image) -> str | None:
     if image.sha256 is None or image.media_type not in _KINDS:
         return None
-    kind = _KINDS[image.media_type]
-    path = store().render(image.sha256) if kind == picture_route.RENDER else store().original(image.sha256)
-    return picture_route.file_address(image.sha256, kind) if path.is_file() else None
+    return picture_route.file_address(image.sha256, _KINDS[image.media_type])

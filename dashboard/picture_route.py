@@ -12,15 +12,16 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from pathlib import Path
 from threading import Lock
 from typing import Final
 
-import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboard.connections import store
+from dashboard.listening import address_of
 from triage.pixels import JPEG, PNG
 
 LIFE_SECONDS: Final = 3600
@@ -28,7 +29,7 @@ LIFE_SECONDS: Final = 3600
 
 RENDER: Final = "render"
 WINDOW: Final = "window"
-_KINDS: Final = {"jpeg": JPEG, "png": PNG, RENDER: PNG, WINDOW: PNG}
+_KINDS: Final = {"jpeg": JPEG, "png": PNG, RENDER: PNG}
 # No X-ray stays in the cache of a browser that others use, too; and nothing else is made of its bytes than a picture.
 _HEADERS: Final = {"cache-control": "private, no-store", "x-content-type-options": "nosniff"}
 _KEY: Final = secrets.token_bytes(32)
@@ -43,7 +44,7 @@ class Pictures:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._prefix = _address("")
+        self._prefix = address_of("/picture/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the picture, or that there is none."""
@@ -55,16 +56,14 @@ class Pictures:
         await response(scope, receive, send)
 
 
-def file_address(sha256: str, kind: str) -> str:
-    """The address of a file of the store.
+def file_address(sha256: str, kind: str) -> str | None:
+    """The address of a file of the store; None if it is not there.
 
     Args:
         sha256: of the original.
         kind: `jpeg` or `png`, which the original is; or `render`, its rendered picture.
     """
-    until = int(time.time() // LIFE_SECONDS + 2) * LIFE_SECONDS
-    said = f"{kind}.{sha256}.{until}"
-    return _address(f"{said}.{_sign(said)}")
+    return _signed(kind, sha256) if _file(kind, sha256).is_file() else None
 
 
 def window_address(sha256: str, name: str, png: bytes) -> str:
@@ -72,24 +71,25 @@ def window_address(sha256: str, name: str, png: bytes) -> str:
 
     Args:
         sha256: of the original: once that is gone, so is this.
-        name: of the picture, among those of all originals.
+        name: of the picture, among those of this original.
         png: the picture.
     """
+    of = f"{sha256}-{name}"
     with _holding:
-        _held[name] = png
-        _held.move_to_end(name)
+        _held[of] = png
+        _held.move_to_end(of)
         while len(_held) > 1 and sum(map(len, _held.values())) > _MOST_HELD_BYTES:
             _held.popitem(last=False)
-    return file_address(f"{sha256}-{name}", WINDOW)
+    return _signed(WINDOW, of)
 
 
 def _answer(name: str) -> Response:
     said, _, signature = name.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _sign(said).encode()):
         return _missing()
-    kind, of, until = said.split(".")
-    sha256, _, window = of.partition("-")
-    path = store().render(sha256) if kind == RENDER else store().original(sha256)
+    kind, rest = said.split(".", 1)
+    of, until = rest.rsplit(".", 1)  # the name of a window may have dots
+    path = _file(kind, of.partition("-")[0])
     try:
         found = path.stat()
     except OSError:
@@ -99,7 +99,7 @@ def _answer(name: str) -> Response:
     if kind != WINDOW:
         return FileResponse(path, media_type=_KINDS[kind], headers=_HEADERS, stat_result=found)
     with _holding:
-        png = _held.get(window)
+        png = _held.get(of)
     return _missing() if png is None else Response(png, media_type=PNG, headers=_HEADERS)
 
 
@@ -107,10 +107,15 @@ def _missing() -> Response:
     return Response(status_code=404, headers=_HEADERS)
 
 
+def _file(kind: str, sha256: str) -> Path:
+    return store().render(sha256) if kind == RENDER else store().original(sha256)
+
+
+def _signed(kind: str, of: str) -> str:
+    until = int(time.time() // LIFE_SECONDS + 2) * LIFE_SECONDS
+    said = f"{kind}.{of}.{until}"
+    return address_of(f"/picture/{said}.{_sign(said)}")
+
+
 def _sign(said: str) -> str:
     return hmac.digest(_KEY, said.encode(), "sha256").hex()
-
-
-def _address(name: str) -> str:
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/picture/{name}"

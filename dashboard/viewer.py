@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dashboard import windowing, wording_viewer
+from dashboard import markup, windowing, wording, wording_viewer
 from dashboard.browser import part
 from dashboard.picture import picture_url
 from triage.pixels import DICOM
@@ -26,7 +26,7 @@ _HTML = (
 
 
 def show_picture(image: Image, *, slot: Slot = "open", compact: bool = False) -> None:
-    """Draw the picture with its tools.
+    """Draw the picture with its tools; if there is none, say so.
 
     Args:
         image: with its predictions loaded.
@@ -61,15 +61,19 @@ def _draw(slot: Slot, image: Image, values: str | None, data: dict[str, Any]) ->
         values: SHA-256 of an original that has more values than the picture shows; None if it has not.
         data: for the browser.
     """
+    url = picture_url(image)
+    if url is None:
+        st.html(markup.element("p", markup.text(wording.NO_PICTURE), class_="hint"))
+        return
     key = f"viewer_{slot}"
 
     def take() -> None:
         if values is not None:
             windowing.take(slot, st.session_state[key].get("asked"), image.id, values)
 
-    window = None if values is None else _window(windowing.answer(slot, image.id))
+    window = None if values is None else _window(windowing.answer(slot, image.id, values))
     picture_part = part("viewer", *SCRIPTS, html=_HTML, style="viewer.css")
-    picture_part(data={**data, "url": picture_url(image), "window": window}, key=key, on_asked_change=take)
+    picture_part(data={**data, "url": url, "window": window}, key=key, on_asked_change=take)
 
 
 def _window(answer: dict[str, Any]) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -43,8 +42,6 @@ class _Held:
     windows: Future[dict[str, Any] | None] | None = None
     chosen: tuple[float, float] | None = None
     picture: Future[bytes] | None = None
-    sha256: str = ""
-    name: str = ""
     is_new: bool = False
     times: int = 0
 
@@ -80,11 +77,10 @@ def take(slot: str, asked: Asked | None, image_id: int, sha256: str) -> None:
     if held.picture is not None:
         held.picture.cancel()  # the window has moved on
     held.chosen = chosen
-    held.sha256, held.name = sha256, secrets.token_hex(8)
     held.picture = None if chosen is None else _line().submit(_renderer().render, path, *chosen, limits)
 
 
-def answer(slot: str, image_id: int) -> dict[str, Any]:
+def answer(slot: str, image_id: int, sha256: str) -> dict[str, Any]:
     """What the browser is told of a picture's windows.
 
     Returns:
@@ -100,8 +96,8 @@ def answer(slot: str, image_id: int) -> dict[str, Any]:
     trouble = next((said for each in asked if (said := _trouble(each))), None)
     windows = held.windows.result() if held.windows is not None and _is_well(held.windows) else None
     url = None
-    if held.picture is not None and _is_well(held.picture):
-        url = window_address(held.sha256, held.name, held.picture.result())
+    if held.chosen is not None and held.picture is not None and _is_well(held.picture):
+        url = window_address(sha256, "{}_{}".format(*held.chosen), held.picture.result())
     return {
         "windows": windows,
         "none": windows is None and held.windows is not None and _is_well(held.windows),

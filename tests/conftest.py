@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from triage.bundle import find_bundle
 from triage.database import open_database
 from triage.schema import migrate
-from triage.settings import Settings
+from triage.settings import Settings, get_settings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,3 +112,15 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     """Run the slow kinds last: what is broken shows early."""
     order = {"unit": 0, "integration": 1, "faults": 2, "e2e": 3}
     items.sort(key=lambda item: order.get(item.path.parent.name, 0))
+
+
+@pytest.fixture
+def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Pages that run in this process do so on an empty home, and keep nothing of one test for the next."""
+    streamlit = pytest.importorskip("streamlit")
+    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
+    get_settings.cache_clear()
+    streamlit.cache_resource.clear()
+    yield
+    get_settings.cache_clear()
+    streamlit.cache_resource.clear()

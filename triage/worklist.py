@@ -394,7 +394,7 @@ class _Reading:
         """Where a search finds very many, those that are first by name tell how many each lane has at least."""
         some = select(found_by(self._filters.search).subquery()).limit(SEARCH_LIMIT).subquery()
         query = select(WorklistEntry.lane, func.count())
-        query = query.with_hint(WorklistEntry, "NOT INDEXED", "sqlite").group_by(WorklistEntry.lane)
+        query = query.with_hint(WorklistEntry, _BY_NAME, "sqlite").group_by(WorklistEntry.lane)
         query = query.where(WorklistEntry.study_id.in_(select(some)), WorklistEntry.status == self._filters.status)
         query = query.where(*self._equal.values(), *self._dates)
         found = self._by_lane(query)

@@ -19,7 +19,7 @@ from whole_stack import READER, WAIT_MILLISECONDS, Stack, free_port
 from triage.bundle import BundleError, find_bundle, open_bundle
 from triage.database import open_database
 from triage.schema import migrate
-from triage.settings import Settings, get_settings
+from triage.settings import Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -89,18 +89,6 @@ def browser() -> Iterator[Browser]:
         running = driver.chromium.launch(executable_path=found, args=BROWSER_ARGUMENTS)
         yield running
         running.close()
-
-
-@pytest.fixture
-def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Pages that run in this process do so on an empty home, and keep nothing of one test for the next."""
-    streamlit = pytest.importorskip("streamlit")
-    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
-    get_settings.cache_clear()
-    streamlit.cache_resource.clear()
-    yield
-    get_settings.cache_clear()
-    streamlit.cache_resource.clear()
 
 
 @pytest.fixture

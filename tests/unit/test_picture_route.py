@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from asking import ask
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from dashboard import picture_route
+from dashboard import listening, picture_route
 from triage.settings import get_settings
 from triage.store import Store
 
@@ -20,16 +18,13 @@ OTHER = "cd" * 32
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
-    get_settings.cache_clear()
+def store(own_home: None) -> Store:
     store = Store(get_settings().home_dir)
     written = {store.original(SHA): b"a jpeg", store.original(OTHER): b"another", store.render(SHA): b"a png"}
     for path, data in written.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    yield store
-    get_settings.cache_clear()
+    return store
 
 
 @pytest.fixture
@@ -117,7 +112,7 @@ def test_heads_and_parts_are_answered_and_nothing_else_is(app: ASGIApp) -> None:
 
 
 def test_pictures_lie_under_the_base_path_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_route.st, "get_option", {"server.baseUrlPath": "xray/"}.get)
+    monkeypatch.setattr(listening.st, "get_option", {"server.baseUrlPath": "xray/"}.get)
     given = picture_route.file_address(SHA, "jpeg")
     assert given.startswith("/xray/picture/jpeg.")
     assert ask(picture_route.Pictures(Starlette()), given)[2] == b"a jpeg"

@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -123,13 +122,10 @@ def echo() -> Starlette:
 
 
 @pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[listening.Guard]:
+def guarded(own_home: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> listening.Guard:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    get_settings.cache_clear()
-    yield listening.Guard(echo())
-    get_settings.cache_clear()
+    return listening.Guard(echo())
 
 
 @pytest.mark.parametrize("over", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
